@@ -1,0 +1,1 @@
+"""Files to nouns: DICOM and NIfTI, read right or refused."""

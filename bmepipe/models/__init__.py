@@ -1,0 +1,1 @@
+"""Networks: loading and running. torch and monai are imported inside functions."""

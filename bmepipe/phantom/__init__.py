@@ -1,0 +1,1 @@
+"""Synthetic studies whose answer is known in millilitres."""

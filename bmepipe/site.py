@@ -1,0 +1,155 @@
+"""What is known of a body site: its bones and the values of the contrast rule."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from bmepipe.errors import BadSettings, unknown_choice
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A bone of a site: its value in label maps, its name and its SNOMED CT concept.
+
+    `snomed_code` is the concept's identifier in SNOMED CT; where the standard's context groups have
+    none for the very bone it is that of "Bone" and the name says which.
+    """
+
+    label: int
+    name: str
+    snomed_code: str
+    snomed_meaning: str
+
+
+@dataclass(frozen=True)
+class ContrastRule:
+    """Values of the signal-contrast rule for one class of fat-suppressed sequence.
+
+    Parameters
+    ----------
+    seed_sd, grow_sd : float
+        A lesion holds at least one voxel above `seed_sd` and grows down to `grow_sd`, both in
+        robust standard deviations above the normal marrow of its bone (hysteresis).
+    seed_ratio, grow_ratio : float
+        The same as a ratio to the centre of the normal marrow: both must be passed, so that a very
+        even marrow does not turn its own texture into lesions.
+    min_lesion_mm3 : float
+        Candidates smaller than this are specks.
+    source : str
+        Where the values come from.
+    """
+
+    seed_sd: float
+    grow_sd: float
+    seed_ratio: float
+    grow_ratio: float
+    min_lesion_mm3: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A body site.
+
+    Parameters
+    ----------
+    name, title : str
+        Key, and heading for readers.
+    snomed_code, snomed_meaning : str
+        The region examined, for DICOM.
+    bones : tuple of Bone
+    planes : tuple of str
+        Planes in the order in which readers prefer them for this site.
+    marrow_margin_mm : float
+        Cortex and partial volume: voxels of a bone nearer than this to its surface are no marrow.
+    rules : mapping of str to ContrastRule
+        By sequence class: "PD-FS", "T2-FS", "STIR".
+    model : str
+        Name of the bone model's folder; empty where none exists yet.
+    """
+
+    name: str
+    title: str
+    snomed_code: str
+    snomed_meaning: str
+    bones: tuple[Bone, ...]
+    planes: tuple[str, ...]
+    marrow_margin_mm: float
+    rules: Mapping[str, ContrastRule]
+    model: str = ""
+
+    def bone(self, label: int) -> Bone:
+        """Return the bone with this label; KeyError if the site has none."""
+        for bone in self.bones:
+            if bone.label == label:
+                return bone
+        raise KeyError(f"{self.name} has no bone with label {label}")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels of the bones, in order."""
+        return tuple(bone.label for bone in self.bones)
+
+
+def site_names() -> list[str]:
+    """Return the names of the known sites, sorted."""
+    folder = resources.files("bmepipe") / "sites"
+    return sorted(f.name[: -len(".toml")] for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_site(name: str) -> Site:
+    """Return the site called `name`.
+
+    Raises
+    ------
+    UnknownChoice
+        Listing the known sites.
+
+    Examples
+    --------
+    >>> [bone.name for bone in load_site("knee").bones]
+    ['femur', 'tibia', 'patella', 'fibula']
+    """
+    if name not in site_names():
+        raise unknown_choice("site", name, site_names())
+    text = (resources.files("bmepipe") / "sites" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_site(name, tomllib.loads(text))
+
+
+def parse_site(name: str, table: dict[str, Any]) -> Site:
+    """Return the site that a parsed TOML table describes.
+
+    Raises
+    ------
+    BadSettings
+        Naming the missing or unknown key, or a label that is used twice.
+    """
+    bones = tuple(_build(Bone, row, f"{name}: bone") for row in table.pop("bones", []))
+    if len({bone.label for bone in bones}) != len(bones):
+        raise BadSettings(f"{name}: one label per bone", "a label used twice", "renumber the bones")
+    rules = {
+        key: _build(ContrastRule, row, f"{name}: rules.{key}")
+        for key, row in table.pop("rules", {}).items()
+    }
+    row = {**table, "name": name, "bones": bones, "rules": MappingProxyType(rules)}
+    row["planes"] = tuple(row.get("planes", ()))
+    return _build(Site, row, name)
+
+
+def _build(kind: type, row: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(kind)}
+    if set(row) - known:
+        raise BadSettings(
+            f"{where}: keys among {', '.join(sorted(known))}",
+            ", ".join(sorted(set(row) - known)),
+            "correct the site file",
+        )
+    try:
+        return kind(**row)
+    except TypeError as error:
+        raise BadSettings(f"{where}: every key", str(error), "complete the site file") from error

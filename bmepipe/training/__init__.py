@@ -1,0 +1,1 @@
+"""Making the networks that the package ships."""

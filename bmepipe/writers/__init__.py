@@ -1,0 +1,1 @@
+"""EdemaResult to files; writers compute nothing."""
