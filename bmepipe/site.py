@@ -71,6 +71,8 @@ class Site:
         By sequence class: "PD-FS", "T2-FS", "STIR".
     model : str
         Name of the bone model's folder; empty where none exists yet.
+    words : tuple of str
+        Lower-case words that name the site in DICOM headers.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Site:
     marrow_margin_mm: float
     rules: Mapping[str, ContrastRule]
     model: str = ""
+    words: tuple[str, ...] = ()
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
@@ -137,7 +140,7 @@ def parse_site(name: str, table: dict[str, Any]) -> Site:
         for key, row in table.pop("rules", {}).items()
     }
     row = {**table, "name": name, "bones": bones, "rules": MappingProxyType(rules)}
-    row["planes"] = tuple(row.get("planes", ()))
+    row["planes"], row["words"] = tuple(row.get("planes", ())), tuple(row.get("words", ()))
     return _build(Site, row, name)
 
 
