@@ -1,0 +1,7 @@
+"""``python -m bmepipe`` is ``bmepipe``."""
+
+import sys
+
+from bmepipe.cli import main
+
+sys.exit(main())

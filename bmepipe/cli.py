@@ -1,0 +1,347 @@
+"""The command line: typed arguments in, one call each, refusals as one line and an exit code.
+
+Exit codes: 0 done, 1 a refusal, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmepipe import __version__
+from bmepipe.errors import BadSettings, BmepipeError
+
+if TYPE_CHECKING:
+    from bmepipe.pipeline import OnStage, RunSettings
+
+EPILOG = "Research use only, not a medical device."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        level=getattr(logging, arguments.log.upper()), format="%(levelname)s %(message)s"
+    )
+    try:
+        arguments.call(arguments)
+    except BmepipeError as refusal:
+        print(f"bmepipe: {one_line(str(refusal))}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bmepipe: interrupted; nothing was written", file=sys.stderr)
+        return 1
+    return 0
+
+
+def one_line(text: str) -> str:
+    """Return `text` in one line without control characters, as file content is untrusted.
+
+    >>> one_line("a" + chr(10) + "b" + chr(27) + "[31m")
+    'a b [31m'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="bmepipe",
+        description="Bone marrow edema from MRI: bones, edema masks, volumes per bone, reports.",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action="version", version=f"bmepipe {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (add_run, add_series, add_phantom, add_sites, add_evaluate, add_train):
+        command = add(commands)
+        command.add_argument(
+            "--log",
+            choices=["debug", "info", "warning", "error"],
+            default="warning",
+            help="how much to tell on standard error (default: warning)",
+        )
+    return top
+
+
+def add_run(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe run``."""
+    command = commands.add_parser(
+        "run",
+        help="analyse one study",
+        description="Find the bones and their edema in one study and write masks, tables, overlays"
+        " and reports. The series are chosen from the headers unless you name them.",
+        epilog=EPILOG,
+    )
+    command.add_argument(
+        "study", nargs="?", type=Path, help="folder, zip or DICOMDIR; may be left out with NIfTI"
+    )
+    command.add_argument("-o", "--out", type=Path, required=True, help="output folder")
+    command.add_argument("--site", help="body site; 'bmepipe sites' lists them")
+    command.add_argument("--t1", help="T1 series: its UID or number, or a NIfTI file")
+    command.add_argument("--t2fs", help="fat-suppressed series: UID, number or NIfTI file")
+    command.add_argument(
+        "--bones", type=Path, help="label map (NIfTI) on the grid of the fat-suppressed series"
+    )
+    command.add_argument("--study", dest="study_uid", help="which study, where there are several")
+    command.add_argument("--detector", help="contrast, model or both")
+    command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
+    command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
+    command.set_defaults(call=run)
+    return command
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """``bmepipe run``."""
+    from bmepipe.pipeline import run_study
+
+    settings = run_settings(arguments)
+    with progress(arguments.log) as on_stage:
+        result = run_study(arguments.study, arguments.out, settings, on_stage)
+    print_result(result, arguments.out)
+
+
+def run_settings(arguments: argparse.Namespace) -> RunSettings:
+    """Return the settings of a run: defaults, then the settings file, then flags."""
+    from bmepipe.pipeline import RunSettings
+
+    settings = RunSettings()
+    if arguments.config is not None:
+        settings = replace(settings, **read_config(arguments.config))
+    flags = {
+        "site": arguments.site,
+        "study": arguments.study_uid,
+        "t1": arguments.t1,
+        "t2fs": arguments.t2fs,
+        "bones": arguments.bones,
+        "detector": arguments.detector,
+        "layout": arguments.layout,
+    }
+    return replace(settings, **{key: value for key, value in flags.items() if value is not None})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the run settings of a TOML file: tables ``[run]`` and ``[output]``.
+
+    Raises
+    ------
+    BadSettings
+        If the file is missing, no TOML, or holds a key that is not known.
+    """
+    from bmepipe.pipeline import RunSettings
+
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings("a TOML settings file", f"{path}: {error}", "correct --config") from error
+    known = {"run": {"site", "detector"}, "output": {"writers", "layout"}}
+    assert set().union(*known.values()) <= {f.name for f in fields(RunSettings)}
+    values: dict[str, Any] = {}
+    for table, content in tables.items():
+        unknown = {table} - set(known) or set(content) - known[table]
+        if unknown:
+            names = ", ".join(f"{t}.{k}" for t, keys in known.items() for k in sorted(keys))
+            raise BadSettings(f"settings among {names}", f"{sorted(unknown)}", f"correct {path}")
+        values |= content
+    if "writers" in values:
+        values["writers"] = tuple(values["writers"])
+    return values
+
+
+@contextmanager
+def progress(log_level: str) -> Iterator[OnStage]:
+    """Yield the function to call at each stage: a bar on a terminal, plain lines otherwise."""
+    from bmepipe.pipeline import STAGES
+
+    if not sys.stderr.isatty():
+        yield lambda stage: print(f"{stage} ...", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("start", total=len(STAGES))
+        yield lambda stage: bar.update(
+            task, description=f"{stage:<8}", completed=STAGES.index(stage)
+        )
+
+
+def print_result(result: Any, out: Path) -> None:
+    """Print the chosen series, a row per bone, the notes and where the files lie."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    for reason in result.reasons:
+        console.print(escape(one_line(reason)))
+    table = Table(title=f"{result.site.title}: edema per bone")
+    for heading in ("bone", "bone mL", "edema mL", "low - high", "% of marrow", "lesions", "note"):
+        table.add_column(heading, justify="left" if heading in ("bone", "note") else "right")
+    for row in result.measurements:
+        table.add_row(
+            row.bone,
+            figure(row.bone_ml, 1),
+            figure(row.edema_ml, 2),
+            f"{figure(row.edema_ml_low, 2)} - {figure(row.edema_ml_high, 2)}",
+            figure(row.edema_percent, 1),
+            figure(row.lesion_count, 0),
+            escape(one_line(row.note)),
+        )
+    console.print(table)
+    for note in result.notes:
+        console.print(f"note: {escape(one_line(note))}")
+    console.print(f"{EPILOG} Output: {escape(str(out))}")
+
+
+def figure(value: float | None, digits: int) -> str:
+    """Return a number for a table; a dash where it was not measured.
+
+    >>> figure(1.256, 2), figure(None, 2)
+    ('1.26', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def add_series(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe series``."""
+    command = commands.add_parser(
+        "series",
+        help="list the series of a study and which two would be used",
+        description="Every series: its role, why, and which two would be analysed. Reads headers.",
+        epilog=EPILOG,
+    )
+    command.add_argument("study", type=Path, help="folder, zip or DICOMDIR")
+    command.add_argument("--site", help="body site; its preferred plane decides between equals")
+    command.add_argument("--study", dest="study_uid", help="which study, where there are several")
+    command.add_argument("--json", action="store_true", help="machine-readable, on standard output")
+    command.set_defaults(call=series)
+    return command
+
+
+def series(arguments: argparse.Namespace) -> None:
+    """``bmepipe series``."""
+    from rich.console import Console
+
+    from bmepipe.analysis.pairing import choose_pair
+    from bmepipe.io.listing import series_rows, series_table
+    from bmepipe.io.scan import scan
+    from bmepipe.site import load_site
+
+    study = scan(arguments.study, study=arguments.study_uid)
+    site = load_site(arguments.site) if arguments.site else None
+    choice: Any
+    try:
+        choice = choose_pair(study, site)
+    except BmepipeError as refusal:
+        choice = refusal
+    if arguments.json:
+        print(json.dumps(series_rows(study, choice), indent=2))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(series_table(study, choice))
+
+
+def add_phantom(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe phantom``."""
+    command = commands.add_parser(
+        "phantom",
+        help="make a synthetic study whose edema is known in mL",
+        description="Write DIR/study (the input of 'bmepipe run') and DIR/truth.",
+        epilog=EPILOG,
+    )
+    command.add_argument("-o", "--out", type=Path, required=True, help="new folder")
+    command.add_argument("--site", default="knee", help="body site (default: knee)")
+    command.add_argument("--seed", type=int, default=7, help="another seed is another person")
+    command.add_argument("--healthy", action="store_true", help="no edema")
+    command.add_argument("--confounders", default="", help="look-alikes: a,b or all")
+    command.add_argument("--format", choices=["dicom", "nifti"], default="dicom")
+    command.set_defaults(call=phantom)
+    return command
+
+
+def phantom(arguments: argparse.Namespace) -> None:
+    """``bmepipe phantom``."""
+    from bmepipe.folder import whole_or_not_at_all
+    from bmepipe.io.phantom_files import write_phantom
+    from bmepipe.phantom.study import make_phantom
+
+    wanted = tuple(name.strip() for name in arguments.confounders.split(",") if name.strip())
+    made = make_phantom(
+        arguments.site, arguments.seed, healthy=arguments.healthy, confounders=wanted
+    )
+    with whole_or_not_at_all(arguments.out) as folder:
+        write_phantom(made, folder, arguments.format)
+    print(f"study: {arguments.out / 'study'}\ntruth: {arguments.out / 'truth'}")
+
+
+def add_sites(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe sites``."""
+    command = commands.add_parser("sites", help="list the known sites and their bones")
+    command.set_defaults(call=sites)
+    return command
+
+
+def sites(arguments: argparse.Namespace) -> None:
+    """``bmepipe sites``."""
+    from bmepipe.site import load_site, site_names
+
+    for name in site_names():
+        site = load_site(name)
+        bones = ", ".join(f"{bone.label} {bone.name}" for bone in site.bones)
+        source = f"bone model {site.model}" if site.model else "needs --bones"
+        print(f"{name:<11} {source:<22} {bones}")
+
+
+def add_evaluate(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe evaluate``."""
+    command = commands.add_parser(
+        "evaluate",
+        help="compare predictions with truth: voxels, lesions, volumes",
+        epilog=EPILOG,
+    )
+    command.add_argument("predictions", type=Path, help="folder of masks, or one mask")
+    command.add_argument("truth", type=Path, nargs="+", help="folder of masks per reader, or masks")
+    command.add_argument("-o", "--out", type=Path, help="folder for the report")
+    command.set_defaults(call=evaluate)
+    return command
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """``bmepipe evaluate``."""
+    from bmepipe.evaluate import evaluate_files
+
+    print(evaluate_files(arguments.predictions, arguments.truth, arguments.out))
+
+
+def add_train(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe train``."""
+    command = commands.add_parser(
+        "train", help="train a network from a settings file", epilog=EPILOG
+    )
+    command.add_argument("config", type=Path, help="training settings (TOML)")
+    command.add_argument("-o", "--out", type=Path, required=True, help="folder of checkpoints")
+    command.add_argument("--device", default="cpu", help="cpu or cuda")
+    command.add_argument("--minutes", type=float, help="stop, to be resumed, after this time")
+    command.set_defaults(call=train)
+    return command
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """``bmepipe train``."""
+    from bmepipe.training.train import train_from_file
+
+    train_from_file(arguments.config, arguments.out, arguments.device, arguments.minutes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Turn public knee label maps into shape sources for training: one .npz per knee.
+
+    python scripts/prepare_shapes.py SHAPES CACHE
+
+SHAPES holds ``spl_knee/seg.nrrd``, ``knee_dess_labels.nrrd`` and, if wanted, ``pymskt_femur/*.vtk``;
+CACHE is a folder outside the repository. Where a source knows only the bones, the surroundings are
+carried over from the 49-tissue knee by registering bone to bone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nrrd
+import numpy as np
+import SimpleITK as sitk
+
+from bmepipe.training.tissues import TISSUES
+from bmepipe.training.sources import make_source, save_source
+
+SPACING_MM = 1.0
+BONES = (1, 2, 3, 4)
+# Numbers of the 49-tissue knee -> our tissues.
+SPL_TISSUES = {
+    "femur": (95,), "tibia": (96,), "patella": (98,), "fibula": (97,),
+    "fat_pad": (9,),
+    "muscle_a": (12, 13), "muscle_b": (15, 16, 17, 18, 19),
+    "muscle_c": (20, 21, 22, 23), "muscle_d": (24, 25, 26),
+    "tendon": (3, 31, 32, 33, 34, 35, 41, 42, 43, 44, 46, 47, 48),
+    "nerve": (61, 62, 63, 64), "artery": (71, 73, 74, 75), "vein": (72, 77, 78),
+    "meniscus": (81, 82), "cartilage": (83, 84, 85, 86),
+}  # fmt: skip
+DESS_TISSUES = {
+    "femur": (5,), "tibia": (6,), "patella": (7,), "fibula": (8,),
+    "cartilage": (1, 2, 3, 4), "meniscus": (9, 10),
+}  # fmt: skip
+
+
+def read_labels(path: Path, table: dict[str, tuple[int, ...]]) -> sitk.Image:
+    """Return the tissues of an NRRD label map, resampled to 1 mm and to RAS axes."""
+    data, header = nrrd.read(str(path))
+    lut = np.zeros(256, np.uint8)
+    for name, values in table.items():
+        lut[list(values)] = TISSUES[name]
+    image = sitk.GetImageFromArray(np.ascontiguousarray(lut[data].T))
+    directions = np.asarray(header["space directions"], float)  # rows are axes, LPS
+    spacing = np.linalg.norm(directions, axis=1)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((directions / spacing[:, None]).T.ravel().tolist())
+    image.SetOrigin(np.asarray(header["space origin"], float).tolist())
+    image = sitk.DICOMOrient(image, "LPS")  # x to the left, y to the back, z up
+    size = [round(n * s / SPACING_MM) for n, s in zip(image.GetSize(), image.GetSpacing())]
+    origin = image.TransformContinuousIndexToPhysicalPoint(
+        [-0.5 + 0.5 * SPACING_MM / s for s in image.GetSpacing()]
+    )
+    return sitk.Resample(
+        image, size, sitk.Transform(), sitk.sitkNearestNeighbor, origin, [SPACING_MM] * 3,
+        image.GetDirection(), 0,
+    )  # fmt: skip
+
+
+def level(image: sitk.Image) -> sitk.Image:
+    """Return the image with its axes made the world's: a knee lies straight in its own scan."""
+    image = sitk.Image(image)
+    image.SetDirection(np.eye(3).ravel().tolist())
+    image.SetOrigin([-(n - 1) * SPACING_MM / 2 for n in image.GetSize()])
+    return image
+
+
+def centroids(image: sitk.Image, bones: tuple[int, ...]) -> np.ndarray:
+    """Return the centres of the bones in mm, shape (n, 3)."""
+    stats = sitk.LabelShapeStatisticsImageFilter()
+    stats.Execute(image)
+    return np.array([stats.GetCentroid(bone) for bone in bones])
+
+
+def bone_field(image: sitk.Image, bones: tuple[int, ...]) -> sitk.Image:
+    """Return a smooth image whose level sets are the bones: each has its own height."""
+    total = sitk.Image(image.GetSize(), sitk.sitkFloat32)
+    total.CopyInformation(image)
+    for height, bone in zip((1.0, -1.0, 1.6, -1.6), bones):
+        total = total + sitk.Cast(image == bone, sitk.sitkFloat32) * height
+    return sitk.DiscreteGaussian(total, 2.0)
+
+
+def carry_surroundings(
+    donor: sitk.Image, receiver: sitk.Image, bones: tuple[int, ...], restore: tuple[int, ...]
+) -> sitk.Image:
+    """Return the donor warped bone onto bone, with the receiver's own `restore` tissues kept."""
+    own, other = centroids(receiver, bones), centroids(donor, bones)
+    fixed, moving = bone_field(receiver, bones), bone_field(donor, bones)
+    start = sitk.TranslationTransform(3, (other - own).mean(axis=0).tolist())
+    affine = sitk.AffineTransform(3)
+    affine.SetTranslation(start.GetOffset())
+    affine.SetCenter(own.mean(axis=0).tolist())
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMeanSquares()
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 200)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2])
+    method.SetSmoothingSigmasPerLevel([4, 2])
+    method.SetInitialTransform(affine, inPlace=True)
+    method.Execute(fixed, moving)
+    linear = sitk.Resample(moving, fixed, affine, sitk.sitkLinear)
+    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons.SetNumberOfIterations(150)
+    demons.SetStandardDeviations(2.5)
+    field = demons.Execute(fixed, linear)
+    warp = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
+    out = sitk.GetArrayFromImage(sitk.Resample(donor, receiver, warp, sitk.sitkNearestNeighbor))
+    kept = sitk.GetArrayFromImage(receiver)
+    dice = [2 * ((out == b) & (kept == b)).sum() / ((out == b).sum() + (kept == b).sum())
+            for b in bones]  # fmt: skip
+    print("  bone overlap after warping", [round(float(d), 3) for d in dice])
+    # A bone of the donor that sticks out of the receiver's becomes whatever lies nearest.
+    out[np.isin(out, restore)] = 0
+    out[np.isin(kept, restore)] = kept[np.isin(kept, restore)]
+    result = sitk.GetImageFromArray(out)
+    result.CopyInformation(receiver)
+    return result
+
+
+def mirrored(image: sitk.Image) -> sitk.Image:
+    """Return the label map of the other leg."""
+    array = sitk.GetArrayFromImage(image)[:, :, ::-1]
+    out = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    out.CopyInformation(image)
+    return out
+
+
+def same_side(donor: sitk.Image, receiver: sitk.Image) -> sitk.Image:
+    """Return the donor, mirrored if its fibula lies on the other side than the receiver's."""
+    side = [centroids(i, (4,))[0, 0] - centroids(i, (2,))[0, 0] for i in (donor, receiver)]
+    return donor if side[0] * side[1] > 0 else mirrored(donor)
+
+
+def to_array(image: sitk.Image) -> np.ndarray:
+    """Return labels [x, y, z] with x to the right, y to the front, z up."""
+    return np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0)[::-1, ::-1])
+
+
+def main(shapes: Path, cache: Path) -> None:
+    """Write every source that SHAPES allows to CACHE."""
+    cache.mkdir(parents=True, exist_ok=True)
+    spl = level(read_labels(shapes / "spl_knee/seg.nrrd", SPL_TISSUES))
+    dess = level(read_labels(shapes / "knee_dess_labels.nrrd", DESS_TISSUES))
+    save_source(cache / "spl_knee.npz", make_source(to_array(spl), SPACING_MM))
+    print("spl_knee", spl.GetSize())
+    own = (*BONES, TISSUES["cartilage"], TISSUES["meniscus"])
+    whole = carry_surroundings(same_side(spl, dess), dess, BONES, own)
+    save_source(cache / "dess_knee.npz", make_source(to_array(whole), SPACING_MM))
+    print("dess_knee", whole.GetSize())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
