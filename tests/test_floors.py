@@ -27,6 +27,7 @@ FLOORS = {
     "study": 2,
     "site": 2,
     "volume": 1,
+    "folder": 1,
     "errors": 0,
 }
 ARRAYS = {"numpy", "scipy", "skimage", "SimpleITK"}
@@ -45,6 +46,7 @@ OUTSIDE = {
     "study": {"numpy"},
     "site": {"numpy"},
     "volume": {"numpy"},
+    "folder": set(),
     "errors": set(),
 }
 

@@ -1,0 +1,321 @@
+"""The whole way: choose, load, align, find bones, find edema, measure, write.
+
+`analyse` is pure: a pair and functions in, a result out. `run_study` is the rim: a study folder in,
+an output folder out, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from bmepipe import __version__
+from bmepipe.analysis.align import align
+from bmepipe.analysis.labels import check_bones, require_overlap
+from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.measure import measure
+from bmepipe.analysis.pairing import Choice, choose_pair
+from bmepipe.analysis.quality import assess
+from bmepipe.analysis.recognise import recognise_site
+from bmepipe.errors import WriterFailed, unknown_choice
+from bmepipe.folder import whole_or_not_at_all
+from bmepipe.result import EdemaResult, Provenance
+from bmepipe.site import Site, load_site, site_names
+from bmepipe.study import Pair, SequenceClass, Series, Study
+from bmepipe.volume import Volume
+
+log = logging.getLogger(__name__)
+
+Detector = Callable[[Pair, Volume, Site], Volume]
+BoneFinder = Callable[[Pair, Site], Volume]
+OnStage = Callable[[str], None]
+
+STAGES = ("scan", "read", "align", "bones", "quality", "edema", "lesions", "measure", "write")
+SOFTWARE = ("numpy", "scipy", "scikit-image", "SimpleITK", "pydicom", "nibabel", "torch", "monai")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The choices of one run; `cli` fills it from a settings file and flags.
+
+    Parameters
+    ----------
+    site : str, optional
+        None: recognised from the headers, or refused.
+    study : str, optional
+        StudyInstanceUID or number where a folder holds several studies.
+    t1, t2fs : str, optional
+        SeriesInstanceUID or number, or a NIfTI file.
+    bones : Path, optional
+        A label map that replaces the bone model.
+    detector : str
+        Key of `DETECTORS`.
+    writers : tuple of str
+    layout : str
+        "plain" or "bids": how output files are named.
+    """
+
+    site: str | None = None
+    study: str | None = None
+    t1: str | None = None
+    t2fs: str | None = None
+    bones: Path | None = None
+    detector: str = "contrast"
+    writers: tuple[str, ...] = ("masks", "tables", "json", "overlay", "report", "seg", "sr")
+    layout: str = "plain"
+
+
+@dataclass
+class Stopwatch:
+    """Wall time of each stage in seconds, announced as it begins."""
+
+    on_stage: OnStage
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block under `name`."""
+        self.on_stage(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        log.info("%s: %.1f s", name, self.seconds[name])
+
+
+def contrast_detector() -> Detector:
+    """Return the signal-contrast rule as a detector."""
+    from bmepipe.analysis.contrast import detect
+
+    return detect
+
+
+DETECTORS: Mapping[str, Callable[[], Detector]] = {"contrast": contrast_detector}
+
+
+def choose_detector(name: str) -> Detector:
+    """Return the detector called `name`; UnknownChoice lists the known ones."""
+    if name not in DETECTORS:
+        raise unknown_choice("detector", name, DETECTORS)
+    return DETECTORS[name]()
+
+
+def bone_model(pair: Pair, site: Site) -> Volume:
+    """Find the bones with the site's network; imports torch when called."""
+    from bmepipe.models.bundle import bone_finder
+
+    return bone_finder(site)(pair, site)
+
+
+def analyse(
+    pair: Pair,
+    site: Site,
+    *,
+    case: str = "case",
+    segment_bones: BoneFinder = bone_model,
+    detect: Detector | None = None,
+    on_stage: OnStage = lambda stage: None,
+) -> EdemaResult:
+    """Find bones and edema in a pair and measure them; reads and writes no files.
+
+    Parameters
+    ----------
+    pair : Pair
+    site : Site
+    case : str
+        Name of the case in the tables.
+    segment_bones : callable (pair, site) -> Volume of uint8
+    detect : callable (pair, bones, site) -> Volume of float32, optional
+        The contrast rule by default.
+    on_stage : callable (name)
+        Called at the beginning of each stage.
+
+    Raises
+    ------
+    BmepipeError
+        If an image is implausible or no bone is found.
+    """
+    watch = Stopwatch(on_stage)
+    with watch.stage("bones"):
+        bones = segment_bones(pair, site)
+    with watch.stage("quality"):
+        assessable, quality_notes = assess(pair, bones, site)
+    with watch.stage("edema"):
+        probability = (detect or contrast_detector())(pair, bones, site)
+    with watch.stage("lesions"):
+        found = find_lesions(probability, pair, bones, assessable, site)
+    with watch.stage("measure"):
+        rows = measure(case, pair, bones, assessable, probability, found, site)
+    return EdemaResult(
+        case=case,
+        site=site,
+        pair=pair,
+        bones=bones,
+        probability=probability,
+        edema=found.edema,
+        lesion_map=found.lesion_map,
+        assessable=assessable,
+        measurements=rows,
+        lesions=found.lesions,
+        rejected=found.rejected,
+        provenance=Provenance(__version__, "contrast", stage_seconds=watch.seconds),
+        notes=(*pair.notes, *quality_notes),
+    )
+
+
+def run_study(
+    path: Path | None,
+    out: Path,
+    settings: RunSettings,
+    on_stage: OnStage = lambda stage: None,
+) -> EdemaResult:
+    """Analyse the study at `path` and write the result to the folder `out`.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Folder, zip or DICOMDIR; None where both series are given as NIfTI files.
+    out : Path
+        Made whole or not at all; an earlier result is replaced, anything else refused.
+    settings : RunSettings
+    on_stage : callable (name)
+
+    Raises
+    ------
+    BmepipeError
+        Any refusal. After `WriterFailed` the outputs that could be written are there.
+    """
+    detect = choose_detector(settings.detector)
+    with whole_or_not_at_all(out) as folder:
+        watch = Stopwatch(on_stage)
+        study, site, choice = choose(path, settings, watch)
+        pair = load_pair(choice, watch)
+        bone_source: BoneFinder = bone_model
+        if settings.bones is not None:
+            given = read_labels(settings.bones)
+            bone_source = lambda pair, site: check_bones(given, pair.grid, site)  # noqa: E731
+        result = analyse(
+            pair, site, case=out.name, segment_bones=bone_source, detect=detect, on_stage=on_stage
+        )
+        watch.seconds.update(result.provenance.stage_seconds)
+        result = replace(
+            result,
+            study=study,
+            reasons=choice.reasons,
+            provenance=provenance(settings, site, watch.seconds),
+        )
+        return write(result, folder, settings, watch)
+
+
+def choose(
+    path: Path | None, settings: RunSettings, watch: Stopwatch
+) -> tuple[Study | None, Site, Choice]:
+    """Return the study, its site and the chosen series."""
+    from bmepipe.io.scan import scan
+
+    with watch.stage("scan"):
+        study = scan(path, study=settings.study)
+    reasons: tuple[str, ...] = ()
+    if settings.site is None:
+        site, why = recognise_site(study, [load_site(name) for name in site_names()])
+        reasons = (why,)
+    else:
+        site = load_site(settings.site)
+    choice = choose_pair(study, site, t1=settings.t1, t2fs=settings.t2fs)
+    return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
+
+
+def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
+    """Read the chosen series and bring the T1 onto the grid of the fat-suppressed one."""
+    with watch.stage("read"):
+        t2fs = read_signal(choice.t2fs)
+        t1 = read_signal(choice.t1) if choice.t1 else None
+    notes: list[str] = [] if choice.t1 else ["no T1 series: the T1 evidence is missing"]
+    sequence_class = choice.t2fs.sequence_class
+    if sequence_class is None:
+        sequence_class = SequenceClass.T2_FS
+        notes.append("the headers do not tell PD-FS, T2-FS or STIR: thresholds of T2-FS used")
+    with watch.stage("align"):
+        if t1 is not None and choice.t1 is not None:
+            covered = require_overlap(t1.grid, t2fs.grid, ("the T1", "the fat-suppressed series"))
+            if covered < 0.9:
+                notes.append(f"the T1 covers {100 * covered:.0f} % of the fat-suppressed series")
+            t1, how = align(t1, t2fs, same_frame=same_frame(choice.t1, choice.t2fs))
+            notes += how
+    return Pair(t2fs, t1, sequence_class, choice.t2fs, choice.t1, tuple(notes))
+
+
+def same_frame(first: Series, second: Series) -> bool:
+    """Say whether two series declare one frame of reference."""
+    uid = first.frame_of_reference_uid
+    return bool(uid) and uid == second.frame_of_reference_uid
+
+
+def read_signal(series: Series) -> Volume:
+    """Read a DICOM or NIfTI series as float signal."""
+    from bmepipe.io import dicom, nifti
+
+    return nifti.load(series.files[0]) if nifti.is_nifti(series.files[0]) else dicom.load(series)
+
+
+def read_labels(path: Path) -> Volume:
+    """Read a user's label map."""
+    from bmepipe.io.nifti import load_labels
+
+    return load_labels(path)
+
+
+def write(result: EdemaResult, folder: Path, settings: RunSettings, watch: Stopwatch) -> EdemaResult:
+    """Write every output; `result.json` last, so that it holds the time of writing too.
+
+    Raises
+    ------
+    WriterFailed
+        Naming the writers that failed, after the others have written.
+    """
+    from bmepipe.writers import write_all
+
+    failed: WriterFailed | None = None
+    with watch.stage("write"):
+        try:
+            others = [name for name in settings.writers if name != "json"]
+            write_all(result, folder, others, settings.layout)
+        except WriterFailed as failure:
+            failed = failure
+    measured = replace(
+        result.provenance, stage_seconds=dict(watch.seconds), peak_memory_mb=peak_memory_mb()
+    )
+    result = replace(result, provenance=measured)
+    if "json" in settings.writers:
+        write_all(result, folder, ["json"], settings.layout)
+    if failed is not None:
+        raise failed
+    return result
+
+
+def provenance(settings: RunSettings, site: Site, models: Mapping[str, str]) -> Provenance:
+    """Return how this result came about; times are added when all is written."""
+    rules = {name: asdict(rule) for name, rule in site.rules.items()}
+    software = {name: importlib.metadata.version(name) for name in SOFTWARE}
+    software["python"] = platform.python_version()
+    run = {key: str(value) for key, value in asdict(settings).items() if value is not None}
+    return Provenance(
+        version=__version__,
+        detector=settings.detector,
+        models=models,
+        settings={**run, "rules": rules, "marrow_margin_mm": site.marrow_margin_mm},
+        software=software,
+    )
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
