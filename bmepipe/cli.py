@@ -16,13 +16,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmepipe import __version__
+from bmepipe import RESEARCH_ONLY, __version__
 from bmepipe.errors import BadSettings, BmepipeError
 
 if TYPE_CHECKING:
     from bmepipe.pipeline import OnStage, RunSettings
-
-EPILOG = "Research use only, not a medical device."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="bmepipe",
         description="Bone marrow edema from MRI: bones, edema masks, volumes per bone, reports.",
-        epilog=EPILOG,
+        epilog=RESEARCH_ONLY,
     )
     top.add_argument("--version", action="version", version=f"bmepipe {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -78,7 +76,7 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
         help="analyse one study",
         description="Find the bones and their edema in one study and write masks, tables, overlays"
         " and reports. The series are chosen from the headers unless you name them.",
-        epilog=EPILOG,
+        epilog=RESEARCH_ONLY,
     )
     command.add_argument(
         "study", nargs="?", type=Path, help="folder, zip or DICOMDIR; may be left out with NIfTI"
@@ -200,7 +198,7 @@ def print_result(result: Any, out: Path) -> None:
     console.print(table)
     for note in result.notes:
         console.print(f"note: {escape(one_line(note))}")
-    console.print(f"{EPILOG} Output: {escape(str(out))}")
+    console.print(f"{RESEARCH_ONLY} Output: {escape(str(out))}")
 
 
 def figure(value: float | None, digits: int) -> str:
@@ -218,7 +216,7 @@ def add_series(commands: Any) -> argparse.ArgumentParser:
         "series",
         help="list the series of a study and which two would be used",
         description="Every series: its role, why, and which two would be analysed. Reads headers.",
-        epilog=EPILOG,
+        epilog=RESEARCH_ONLY,
     )
     command.add_argument("study", type=Path, help="folder, zip or DICOMDIR")
     command.add_argument("--site", help="body site; its preferred plane decides between equals")
@@ -257,7 +255,7 @@ def add_phantom(commands: Any) -> argparse.ArgumentParser:
         "phantom",
         help="make a synthetic study whose edema is known in mL",
         description="Write DIR/study (the input of 'bmepipe run') and DIR/truth.",
-        epilog=EPILOG,
+        epilog=RESEARCH_ONLY,
     )
     command.add_argument("-o", "--out", type=Path, required=True, help="new folder")
     command.add_argument("--site", default="knee", help="body site (default: knee)")
@@ -307,7 +305,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "evaluate",
         help="compare predictions with truth: voxels, lesions, volumes",
-        epilog=EPILOG,
+        epilog=RESEARCH_ONLY,
     )
     command.add_argument("predictions", type=Path, help="folder of masks, or one mask")
     command.add_argument("truth", type=Path, nargs="+", help="folder of masks per reader, or masks")
@@ -326,7 +324,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def add_train(commands: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe train``."""
     command = commands.add_parser(
-        "train", help="train a network from a settings file", epilog=EPILOG
+        "train", help="train a network from a settings file", epilog=RESEARCH_ONLY
     )
     command.add_argument("config", type=Path, help="training settings (TOML)")
     command.add_argument("-o", "--out", type=Path, required=True, help="folder of checkpoints")

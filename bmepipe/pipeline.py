@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -114,6 +113,11 @@ def bone_model(pair: Pair, site: Site) -> Volume:
     return bone_finder(site)(pair, site)
 
 
+def given_bones(labels: Volume) -> BoneFinder:
+    """Return a bone finder that checks and gives back a user's own label map."""
+    return lambda pair, site: check_bones(labels, pair.grid, site)
+
+
 def analyse(
     pair: Pair,
     site: Site,
@@ -193,24 +197,19 @@ def run_study(
         Any refusal. After `WriterFailed` the outputs that could be written are there.
     """
     detect = choose_detector(settings.detector)
+    given = None if settings.bones is None else read_labels(settings.bones)
     with whole_or_not_at_all(out) as folder:
         watch = Stopwatch(on_stage)
         study, site, choice = choose(path, settings, watch)
         pair = load_pair(choice, watch)
-        bone_source: BoneFinder = bone_model
-        if settings.bones is not None:
-            given = read_labels(settings.bones)
-            bone_source = lambda pair, site: check_bones(given, pair.grid, site)  # noqa: E731
+        find_bones = bone_model if given is None else given_bones(given)
         result = analyse(
-            pair, site, case=out.name, segment_bones=bone_source, detect=detect, on_stage=on_stage
+            pair, site, case=out.name, segment_bones=find_bones, detect=detect, on_stage=on_stage
         )
         watch.seconds.update(result.provenance.stage_seconds)
-        result = replace(
-            result,
-            study=study,
-            reasons=choice.reasons,
-            provenance=provenance(settings, site, watch.seconds),
-        )
+        models = {} if given is not None else bone_model_sha256(site)
+        origin = provenance(settings, site, models)
+        result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         return write(result, folder, settings, watch)
 
 
@@ -272,7 +271,9 @@ def read_labels(path: Path) -> Volume:
     return load_labels(path)
 
 
-def write(result: EdemaResult, folder: Path, settings: RunSettings, watch: Stopwatch) -> EdemaResult:
+def write(
+    result: EdemaResult, folder: Path, settings: RunSettings, watch: Stopwatch
+) -> EdemaResult:
     """Write every output; `result.json` last, so that it holds the time of writing too.
 
     Raises
@@ -315,7 +316,11 @@ def provenance(settings: RunSettings, site: Site, models: Mapping[str, str]) -> 
     )
 
 
-def peak_memory_mb() -> float:
-    """Return the most memory that this process has held, in MB."""
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process has held, in MB; None where nothing tells it."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

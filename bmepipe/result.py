@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from bmepipe import RESEARCH_ONLY as RESEARCH_ONLY
 from bmepipe.site import Site
 from bmepipe.study import Pair, Study
 from bmepipe.volume import Volume
@@ -15,8 +16,6 @@ MM = ("mm", "millimeter")
 PERCENT = ("%", "percent")
 RATIO = ("{ratio}", "ratio")
 COUNT = ("{count}", "count")
-
-RESEARCH_ONLY = "Research use only, not a medical device."
 
 
 def _column(heading: str, digits: int | None = None, unit: tuple[str, str] | None = None) -> Any:
