@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from bmepipe import RESEARCH_ONLY, __version__
 from bmepipe.errors import BadSettings, BmepipeError
 
 if TYPE_CHECKING:
-    from bmepipe.pipeline import OnStage, RunSettings
+    from bmepipe.pipeline import RunSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,21 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.call(arguments)
     except BmepipeError as refusal:
+        from bmepipe.terminal import one_line
+
         print(f"bmepipe: {one_line(str(refusal))}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of our output, as in "bmepipe sites | head", has left
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the interpreter flushes it at exit)
+        return 0
     except KeyboardInterrupt:
         print("bmepipe: interrupted; nothing was written", file=sys.stderr)
         return 1
     return 0
-
-
-def one_line(text: str) -> str:
-    """Return `text` in one line without control characters, as file content is untrusted.
-
-    >>> one_line("a" + chr(10) + "b" + chr(27) + "[31m")
-    'a b [31m'
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,9 +95,10 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     """``bmepipe run``."""
     from bmepipe.pipeline import run_study
+    from bmepipe.terminal import print_result, progress
 
     settings = run_settings(arguments)
-    with progress(arguments.log) as on_stage:
+    with progress() as on_stage:
         result = run_study(arguments.study, arguments.out, settings, on_stage)
     print_result(result, arguments.out)
 
@@ -151,63 +148,6 @@ def read_config(path: Path) -> dict[str, Any]:
     if "writers" in values:
         values["writers"] = tuple(values["writers"])
     return values
-
-
-@contextmanager
-def progress(log_level: str) -> Iterator[OnStage]:
-    """Yield the function to call at each stage: a bar on a terminal, plain lines otherwise."""
-    from bmepipe.pipeline import STAGES
-
-    if not sys.stderr.isatty():
-        yield lambda stage: print(f"{stage} ...", file=sys.stderr, flush=True)
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("start", total=len(STAGES))
-        yield lambda stage: bar.update(
-            task, description=f"{stage:<8}", completed=STAGES.index(stage)
-        )
-
-
-def print_result(result: Any, out: Path) -> None:
-    """Print the chosen series, a row per bone, the notes and where the files lie."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    for reason in result.reasons:
-        console.print(escape(one_line(reason)))
-    table = Table(title=f"{result.site.title}: edema per bone")
-    for heading in ("bone", "bone mL", "edema mL", "low - high", "% of marrow", "lesions", "note"):
-        table.add_column(heading, justify="left" if heading in ("bone", "note") else "right")
-    for row in result.measurements:
-        table.add_row(
-            row.bone,
-            figure(row.bone_ml, 1),
-            figure(row.edema_ml, 2),
-            f"{figure(row.edema_ml_low, 2)} - {figure(row.edema_ml_high, 2)}",
-            figure(row.edema_percent, 1),
-            figure(row.lesion_count, 0),
-            escape(one_line(row.note)),
-        )
-    console.print(table)
-    for note in result.notes:
-        console.print(f"note: {escape(one_line(note))}")
-    console.print(f"{RESEARCH_ONLY} Output: {escape(str(out))}")
-
-
-def figure(value: float | None, digits: int) -> str:
-    """Return a number for a table; a dash where it was not measured.
-
-    >>> figure(1.256, 2), figure(None, 2)
-    ('1.26', '-')
-    """
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def add_series(commands: Any) -> argparse.ArgumentParser:

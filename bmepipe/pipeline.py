@@ -6,14 +6,8 @@ an output folder out, whole or not at all.
 
 from __future__ import annotations
 
-import importlib.metadata
-import logging
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bmepipe import __version__
@@ -26,19 +20,14 @@ from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
 from bmepipe.errors import WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
+from bmepipe.provenance import OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, SequenceClass, Series, Study
 from bmepipe.volume import Volume
 
-log = logging.getLogger(__name__)
-
 Detector = Callable[[Pair, Volume, Site], Volume]
 BoneFinder = Callable[[Pair, Site], Volume]
-OnStage = Callable[[str], None]
-
-STAGES = ("scan", "read", "align", "bones", "quality", "edema", "lesions", "measure", "write")
-SOFTWARE = ("numpy", "scipy", "scikit-image", "SimpleITK", "pydicom", "nibabel", "torch", "monai")
 
 
 @dataclass(frozen=True)
@@ -70,23 +59,6 @@ class RunSettings:
     detector: str = "contrast"
     writers: tuple[str, ...] = ("masks", "tables", "json", "overlay", "report", "seg", "sr")
     layout: str = "plain"
-
-
-@dataclass
-class Stopwatch:
-    """Wall time of each stage in seconds, announced as it begins."""
-
-    on_stage: OnStage
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block under `name`."""
-        self.on_stage(name)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        log.info("%s: %.1f s", name, self.seconds[name])
 
 
 def contrast_detector() -> Detector:
@@ -208,7 +180,7 @@ def run_study(
         )
         watch.seconds.update(result.provenance.stage_seconds)
         models = {} if given is not None else bone_model_sha256(site)
-        origin = provenance(settings, site, models)
+        origin = provenance(asdict(settings), site, models)
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         return write(result, folder, settings, watch)
 
@@ -299,28 +271,3 @@ def write(
     if failed is not None:
         raise failed
     return result
-
-
-def provenance(settings: RunSettings, site: Site, models: Mapping[str, str]) -> Provenance:
-    """Return how this result came about; times are added when all is written."""
-    rules = {name: asdict(rule) for name, rule in site.rules.items()}
-    software = {name: importlib.metadata.version(name) for name in SOFTWARE}
-    software["python"] = platform.python_version()
-    run = {key: str(value) for key, value in asdict(settings).items() if value is not None}
-    return Provenance(
-        version=__version__,
-        detector=settings.detector,
-        models=models,
-        settings={**run, "rules": rules, "marrow_margin_mm": site.marrow_margin_mm},
-        software=software,
-    )
-
-
-def peak_memory_mb() -> float | None:
-    """Return the most memory that this process has held, in MB; None where nothing tells it."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -13,11 +13,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bmepipe"
 
 # The table of CONTRIBUTING.md. A module may import from lower floors and from its own package.
 FLOORS = {
-    "cli": 8,
+    "cli": 9,
+    "terminal": 8,
     "batch": 7,
     "evaluate": 7,
     "training": 7,
     "pipeline": 6,
+    "provenance": 4,
     "io": 5,
     "models": 5,
     "writers": 5,
@@ -33,10 +35,12 @@ FLOORS = {
 ARRAYS = {"numpy", "scipy", "skimage", "SimpleITK"}
 OUTSIDE = {
     "cli": {"rich"},
+    "terminal": {"rich"},
     "batch": {"rich", "dask", "distributed", "psutil", "pyarrow"},
     "evaluate": ARRAYS | {"nibabel", "matplotlib", "monai", "torch"},
     "training": ARRAYS | {"torch", "monai", "nibabel", "matplotlib", "nrrd"},
     "pipeline": set(),
+    "provenance": set(),
     "io": ARRAYS | {"pydicom", "nibabel", "rich"},
     "models": ARRAYS | {"torch", "monai"},
     "writers": ARRAYS | {"nibabel", "pydicom", "highdicom", "PIL"},

@@ -1,0 +1,78 @@
+"""What the terminal shows: progress by stage, the table of a result."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bmepipe import RESEARCH_ONLY
+from bmepipe.provenance import OnStage
+from bmepipe.result import EdemaResult
+
+
+def one_line(text: str) -> str:
+    """Return `text` in one line without control characters, as file content is untrusted.
+
+    >>> one_line("a" + chr(10) + "b" + chr(27) + "[31m")
+    'a b [31m'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+@contextmanager
+def progress() -> Iterator[OnStage]:
+    """Yield the function to call at each stage: a bar on a terminal, plain lines otherwise."""
+    from bmepipe.provenance import STAGES
+
+    if not sys.stderr.isatty():
+        yield lambda stage: print(f"{stage} ...", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("start", total=len(STAGES))
+        yield lambda stage: bar.update(
+            task, description=f"{stage:<8}", completed=STAGES.index(stage)
+        )
+
+
+def print_result(result: EdemaResult, out: Path) -> None:
+    """Print the chosen series, a row per bone, the notes and where the files lie."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    for reason in result.reasons:
+        console.print(escape(one_line(reason)))
+    table = Table(title=f"{result.site.title}: edema per bone")
+    for heading in ("bone", "bone mL", "edema mL", "low - high", "% of marrow", "lesions", "note"):
+        table.add_column(heading, justify="left" if heading in ("bone", "note") else "right")
+    for row in result.measurements:
+        table.add_row(
+            row.bone,
+            figure(row.bone_ml, 1),
+            figure(row.edema_ml, 2),
+            f"{figure(row.edema_ml_low, 2)} - {figure(row.edema_ml_high, 2)}",
+            figure(row.edema_percent, 1),
+            figure(row.lesion_count, 0),
+            escape(one_line(row.note)),
+        )
+    console.print(table)
+    for note in result.notes:
+        console.print(f"note: {escape(one_line(note))}")
+    console.print(f"{RESEARCH_ONLY} Output: {escape(str(out))}")
+
+
+def figure(value: float | None, digits: int) -> str:
+    """Return a number for a table; a dash where it was not measured.
+
+    >>> figure(1.256, 2), figure(None, 2)
+    ('1.26', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}f}"
