@@ -63,9 +63,20 @@ def read_labels(path: Path, table: dict[str, tuple[int, ...]]) -> sitk.Image:
 def level(image: sitk.Image) -> sitk.Image:
     """Return the image with its axes made the world's: a knee lies straight in its own scan."""
     image = sitk.Image(image)
+    image.SetSpacing([SPACING_MM] * 3)
     image.SetDirection(np.eye(3).ravel().tolist())
     image.SetOrigin([-(n - 1) * SPACING_MM / 2 for n in image.GetSize()])
     return image
+
+
+def prolonged(image: sitk.Image, by_mm: float) -> sitk.Image:
+    """Return the leg cut to its fully drawn slices, whose ends are then repeated for `by_mm`."""
+    labels = sitk.GetArrayFromImage(image)
+    area = (labels > 0).sum(axis=(1, 2))
+    drawn = np.flatnonzero(area > 0.6 * np.median(area[area > 0]))
+    pad = round(by_mm / SPACING_MM)
+    out = np.pad(labels[drawn[0] : drawn[-1] + 1], ((pad, pad), (0, 0), (0, 0)), mode="edge")
+    return level(sitk.GetImageFromArray(out))
 
 
 def centroids(image: sitk.Image, bones: tuple[int, ...]) -> np.ndarray:
@@ -90,9 +101,8 @@ def carry_surroundings(
     """Return the donor warped bone onto bone, with the receiver's own `restore` tissues kept."""
     own, other = centroids(receiver, bones), centroids(donor, bones)
     fixed, moving = bone_field(receiver, bones), bone_field(donor, bones)
-    start = sitk.TranslationTransform(3, (other - own).mean(axis=0).tolist())
     affine = sitk.AffineTransform(3)
-    affine.SetTranslation(start.GetOffset())
+    affine.SetTranslation((other - own)[: 3 if len(bones) > 2 else 1].mean(axis=0).tolist())
     affine.SetCenter(own.mean(axis=0).tolist())
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMeanSquares()
@@ -146,8 +156,10 @@ def main(shapes: Path, cache: Path) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     spl = level(read_labels(shapes / "spl_knee/seg.nrrd", SPL_TISSUES))
     dess = level(read_labels(shapes / "knee_dess_labels.nrrd", DESS_TISSUES))
+    spl = prolonged(spl, 0.0)
     save_source(cache / "spl_knee.npz", make_source(to_array(spl), SPACING_MM))
     print("spl_knee", spl.GetSize())
+    spl = prolonged(spl, 40.0)
     own = (*BONES, TISSUES["cartilage"], TISSUES["meniscus"])
     whole = carry_surroundings(same_side(spl, dess), dess, BONES, own)
     save_source(cache / "dess_knee.npz", make_source(to_array(whole), SPACING_MM))

@@ -1,0 +1,61 @@
+"""The network itself and the scale of its input; shared by training and inference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bmepipe.errors import ModelDamaged
+
+if TYPE_CHECKING:
+    import torch
+
+_KEYS = {"in_channels", "out_channels", "channels", "strides", "num_res_units"}
+
+
+def build_network(settings: dict[str, Any]) -> torch.nn.Module:
+    """Return an untrained MONAI UNet.
+
+    Parameters
+    ----------
+    settings : dict
+        ``in_channels``, ``out_channels``, ``channels``, ``strides``, ``num_res_units``.
+
+    Raises
+    ------
+    ModelDamaged
+        If a setting is missing or unknown.
+    """
+    from monai.networks.nets import UNet
+
+    if set(settings) != _KEYS:
+        raise ModelDamaged(
+            f"network settings {', '.join(sorted(_KEYS))}",
+            ", ".join(sorted(settings)),
+            "restore the model folder",
+        )
+    return UNet(
+        spatial_dims=3,
+        in_channels=int(settings["in_channels"]),
+        out_channels=int(settings["out_channels"]),
+        channels=tuple(settings["channels"]),
+        strides=tuple(settings["strides"]),
+        num_res_units=int(settings["num_res_units"]),
+        norm="INSTANCE",
+    )
+
+
+def normalise(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Return the image with its 99th percentile inside the field of view at 1, clipped at 2.
+
+    Parameters
+    ----------
+    image : Tensor, shape (x, y, z)
+        Not negative.
+    inside : Tensor of bool, same shape
+        Field of view; outside becomes 0.
+    """
+    values = image[inside]
+    step = max(1, values.numel() // 50_000)
+    values = values[::step]
+    top = values.kthvalue(max(1, int(0.99 * values.numel()))).values.clamp(min=1e-6)
+    return (image / top).clamp(0, 2) * inside

@@ -1,0 +1,128 @@
+"""Random image formation: slices, blur, coil shading, ghosts, noise, cut fields of view."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
+from bmepipe.training.geometry import lattice_mm
+
+FINE_MM = 1.0  # spacing at which tissue is painted; half the network's 2 mm
+# Smoothing before images are sampled at the network's spacing, as in models.regrid.
+PREFILTER_SD_PER_SPACING = 0.4
+
+
+def acquire(signal: Tensor, rng: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
+    """Return a 2 mm image of a signal at 1 mm, and where it was inside the field of view.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (2x, 2y, 2z)
+
+    Returns
+    -------
+    image : Tensor, shape (x, y, z)
+    inside : Tensor of bool, shape (x, y, z)
+    """
+    axis = integer(rng, 0, 2)
+    image = signal.movedim(axis, 0)
+    thick_mm = uniform(rng, 2.0, 5.2) if chance(rng, 0.88) else uniform(rng, 0.8, 2.0)
+    spacing_mm = thick_mm * uniform(rng, 1.0, 1.25)
+    cut, spread = slice_rows(image.shape[0], thick_mm, spacing_mm, uniform(rng, 0, 1))
+    image = torch.tensordot(cut.to(device), image, dims=1)  # first: it leaves the least to blur
+    width_mm = uniform(rng, 0.5, 2.2)  # in-plane resolution, full width at half maximum
+    sd_mm = ((PREFILTER_SD_PER_SPACING * 2) ** 2 + (width_mm / 2.355) ** 2) ** 0.5
+    for k in (1, 2):
+        matrix = gaussian_rows(image.shape[k], sd_mm).to(device)
+        image = torch.tensordot(image, matrix, dims=([k], [1])).movedim(-1, k)
+    image = _disturb(image, rng, device)
+    image = torch.tensordot(spread.to(device), image, dims=1).movedim(0, axis)
+    inside = _field_of_view(image.shape, rng, device)
+    return image.contiguous() * inside, inside
+
+
+def gaussian_rows(count: int, sd_mm: float) -> Tensor:
+    """Return the matrix, shape (count // 2, count), that blurs and halves a fine axis."""
+    fine = (torch.arange(count) - (count - 1) / 2) * FINE_MM
+    coarse = (torch.arange(count // 2) - (count // 2 - 1) / 2) * 2 * FINE_MM
+    weight = torch.exp(-0.5 * ((coarse[:, None] - fine[None]) / sd_mm) ** 2)
+    return weight / weight.sum(1, keepdim=True)
+
+
+def slice_rows(
+    count: int, thick_mm: float, spacing_mm: float, offset: float
+) -> tuple[Tensor, Tensor]:
+    """Return the matrices that cut a fine axis into slices and interpolate between them.
+
+    Parameters
+    ----------
+    count : int
+        Fine voxels along the axis.
+    thick_mm, spacing_mm : float
+        Of the slices.
+    offset : float
+        Position of the first slice, 0 to 1 of a spacing.
+
+    Returns
+    -------
+    cut : Tensor, shape (slices, count)
+    spread : Tensor, shape (count // 2, slices)
+    """
+    fine = (torch.arange(count) + 0.5) * FINE_MM
+    centres = torch.arange(offset * spacing_mm, count * FINE_MM, spacing_mm)
+    # A box with soft shoulders, as slice profiles are.
+    cut = torch.sigmoid((thick_mm / 2 - (fine[None] - centres[:, None]).abs()) / (0.1 * thick_mm))
+    cut = cut / cut.sum(1, keepdim=True)
+    coarse = (torch.arange(count // 2) + 0.5) * 2 * FINE_MM
+    place = ((coarse - centres[0]) / spacing_mm).clamp(0, len(centres) - 1)
+    spread = (1 - (place[:, None] - torch.arange(len(centres))[None]).abs()).clamp(min=0)
+    return cut, spread
+
+
+def _disturb(image: Tensor, rng: torch.Generator, device: str) -> Tensor:
+    """Return slices, shape (slices, y, z), with shading, ghosts and noise; about 0 to 1."""
+    image = image / _level(image, 0.98)
+    image = image * _shading(image.shape, rng, device)
+    if chance(rng, 0.3):
+        each = normal(rng, uniform(rng, 0, 0.08), device, image.shape[0])
+        image = image * torch.exp(each)[:, None, None]
+    if chance(rng, 0.2):
+        axis = integer(rng, 1, 2)
+        ghost = image.roll(image.shape[axis] // integer(rng, 2, 4), axis)
+        image = image + uniform(rng, 0.02, 0.15) * ghost
+    noise_sd = uniform(rng, 0, 0.09) ** 1.0 * uniform(rng, 0.1, 1)
+    first, second = (torch.randn(image.shape, generator=rng).to(device) for _ in range(2))
+    image = ((image + noise_sd * first) ** 2 + (noise_sd * second) ** 2).sqrt()
+    return (image + 1e-4) ** float(torch.exp(normal(rng, 0.18, "cpu")))
+
+
+def _shading(shape: torch.Size, rng: torch.Generator, device: str) -> Tensor:
+    whole = (shape[0], shape[1], shape[2])
+    size = uniform(rng, 0, 0.35)
+    log = size * smooth_field(whole, integer(rng, 2, 4), rng, device)[0]
+    if chance(rng, 0.3):  # a surface coil beside the joint
+        place = normal(rng, 60.0, device, 3)[:, None, None, None]
+        away = (lattice_mm(whole, 2.0, device) - place).square().sum(0).sqrt()
+        log = log - away / uniform(rng, 40, 120)
+        log = log - log.mean()
+    return torch.exp(log.clamp(-2.5, 2.5))
+
+
+def _field_of_view(shape: torch.Size, rng: torch.Generator, device: str) -> Tensor:
+    inside = torch.zeros(shape, dtype=torch.bool, device=device)
+    window = []
+    for n in shape:
+        low = high = 0
+        if chance(rng, 0.35):
+            low = integer(rng, 0, n // 5)
+        if chance(rng, 0.35):
+            high = integer(rng, 0, n // 5)
+        window.append(slice(low, n - high))
+    inside[tuple(window)] = True
+    return inside
+
+
+def _level(image: Tensor, fraction: float) -> Tensor:
+    values = image.flatten()[::7]
+    return values.kthvalue(max(1, int(fraction * len(values)))).values.clamp(min=1e-6)

@@ -1,0 +1,83 @@
+"""Random geometry: where in a source each voxel of a synthetic image is taken from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from bmepipe.training.chance import chance, normal, smooth_field, uniform
+
+
+def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> Tensor:
+    """Return voxel centres of a grid around the origin in mm, shape (3, *shape)."""
+    axes = [
+        (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2) * spacing_mm
+        for n in shape
+    ]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def random_affine(rng: torch.Generator, device: str) -> Tensor:
+    """Return a random linear map, shape (3, 3): scale, shear, rotation, and mirrored x or not."""
+    scale = torch.diag(torch.exp(normal(rng, 0.10, device) + normal(rng, 0.06, device, 3)))
+    shear = torch.eye(3, device=device) + normal(rng, 0.05, device, 9).reshape(3, 3)
+    wide = chance(rng, 0.1)  # now and then a leg that lies across the scanner's axes
+    angles = normal(rng, 0.45 if wide else 0.17, device, 3)
+    rotation = torch.eye(3, device=device)
+    for axis, angle in enumerate(angles.tolist()):
+        rotation = rotation @ _turn(axis, angle, device)
+    mirror = torch.eye(3, device=device)
+    if chance(rng, 0.5):
+        mirror[0, 0] = -1.0
+    return mirror @ rotation @ shear @ scale
+
+
+def _turn(axis: int, angle: float, device: str) -> Tensor:
+    c, s = math.cos(angle), math.sin(angle)
+    i, j = [(1, 2), (0, 2), (0, 1)][axis]
+    turn = torch.eye(3, device=device)
+    turn[i, i] = turn[j, j] = c
+    turn[i, j], turn[j, i] = -s, s
+    return turn
+
+
+def flex(points_mm: Tensor, angle_rad: float, reach_mm: float = 12.0) -> Tensor:
+    """Bend a joint about the left-right axis through the origin.
+
+    Parameters
+    ----------
+    points_mm : Tensor, shape (3, ...)
+        Relative to the joint; z up.
+    angle_rad : float
+        Turn of what lies below the joint against what lies above.
+    reach_mm : float
+        Half the height over which the turn fades in.
+    """
+    x, y, z = points_mm
+    turn = angle_rad * torch.sigmoid(-z / (reach_mm / 2.5))
+    c, s = torch.cos(turn), torch.sin(turn)
+    return torch.stack([x, c * y - s * z, s * y + c * z])
+
+
+def random_points(
+    shape: tuple[int, int, int], spacing_mm: float, rng: torch.Generator, device: str
+) -> Tensor:
+    """Return, for each voxel, a point of the source relative to its joint in mm, (3, *shape)."""
+    points = lattice_mm(shape, spacing_mm, device)
+    shift = normal(rng, 10.0, device, 3)
+    points = points + shift[:, None, None, None]
+    points = torch.einsum("ij,jxyz->ixyz", random_affine(rng, device), points)
+    for knots, size_mm in ((4, uniform(rng, 0.0, 5.0)), (8, uniform(rng, 0.0, 1.8))):
+        field = smooth_field(shape, knots, rng, device, channels=3)
+        points = points + size_mm * field
+    return flex(points, math.radians(float(normal(rng, 7.0, "cpu"))))
+
+
+def doubled(field: Tensor) -> Tensor:
+    """Return a field, shape (channels, x, y, z), on the grid of half the spacing."""
+    return functional.interpolate(
+        field[None], scale_factor=2, mode="trilinear", align_corners=False
+    )[0]

@@ -1,0 +1,98 @@
+"""Synthetic training images: a source of labels -> an image of any contrast and its bones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bmepipe.models.network import normalise
+from bmepipe.training.acquisition import FINE_MM, acquire
+from bmepipe.training.appearance import CONTRASTS, Tissues, add_cortex, dress, paint
+from bmepipe.training.chance import chance, integer
+from bmepipe.training.geometry import doubled, random_points
+from bmepipe.training.sources import Source
+from bmepipe.training.tissues import LAST_BONE, TISSUES
+
+SPACING_MM = 2 * FINE_MM
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A source on a device: labels and three distances in the four bytes of one integer."""
+
+    voxels: Tensor  # int32, flat
+    shape: tuple[int, int, int]
+    centre: tuple[float, float, float]  # of the joint, in voxels
+    spacing_mm: float
+    complete: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An image, its bones and the part inside the field of view; all of one shape."""
+
+    image: Tensor  # float32, normalised
+    bones: Tensor  # uint8
+    inside: Tensor  # bool
+
+
+def pack(source: Source, device: str) -> Packed:
+    """Return the source as one tensor on `device`."""
+    layers = (source.labels, source.bone_depth, source.joint_distance, source.body_distance)
+    voxels = torch.zeros(source.labels.shape, dtype=torch.int32)
+    for byte, layer in enumerate(layers):
+        voxels |= torch.from_numpy(layer.copy()).to(torch.int32) << (8 * byte)
+    marks = source.labels == TISSUES["cartilage"]
+    if not marks.any():
+        marks = (source.labels > 0) & (source.labels <= LAST_BONE)
+    centre = torch.from_numpy(marks).nonzero().float().mean(0).tolist()
+    return Packed(
+        voxels.flatten().to(device),
+        tuple(source.labels.shape),  # type: ignore[arg-type]
+        tuple(centre),  # type: ignore[arg-type]
+        source.spacing_mm,
+        source.complete,
+    )
+
+
+def look_up(packed: Packed, points_mm: Tensor) -> Tissues:
+    """Return tissues at points relative to the joint, shape (3, x, y, z): nearest voxel."""
+    flat = torch.zeros(points_mm.shape[1:], dtype=torch.int64, device=points_mm.device)
+    for axis, size in enumerate(packed.shape):
+        index = points_mm[axis] / packed.spacing_mm + packed.centre[axis]
+        flat = flat * size + index.round().clamp(0, size - 1).long()
+    voxels = packed.voxels[flat]
+    labels, depth, joint, body = (((voxels >> (8 * n)) & 255).short() for n in range(4))
+    return Tissues(labels, depth, joint, body)
+
+
+@torch.no_grad()
+def synthesise(
+    packed: Packed, shape: tuple[int, int, int], rng: torch.Generator, device: str = "cpu"
+) -> Sample:
+    """Return one random image of a joint.
+
+    Parameters
+    ----------
+    packed : Packed
+    shape : tuple of int
+        Voxels of 2 mm: x to the right, y to the front, z up.
+    rng : torch.Generator
+        On the CPU; the same state gives the same sample.
+    """
+    points = random_points(shape, SPACING_MM, rng, device)
+    bones = look_up(packed, points).labels
+    fine = doubled(points)
+    tissues = look_up(packed, fine)
+    labels = dress(tissues, packed.complete, rng, device)
+    labels = add_cortex(labels, tissues.bone_depth, fine[2], rng, device)
+    marrow = (labels > 0) & (labels <= LAST_BONE)
+    # Half of the samples keep to physics; in the other half any tissue has any grey.
+    contrast = "free" if chance(rng, 0.4) else CONTRASTS[integer(rng, 0, 2)]
+    signal = paint(labels, marrow, contrast, rng, device)
+    image, inside = acquire(signal, rng, device)
+    image = normalise(image, inside)
+    bones = torch.where(bones <= LAST_BONE, bones, 0)
+    return Sample(image, bones.to(torch.uint8), inside)

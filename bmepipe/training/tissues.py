@@ -1,0 +1,54 @@
+"""The tissues of a training label map, and the greys that a contrast gives them."""
+
+from __future__ import annotations
+
+TISSUES: dict[str, int] = {
+    "air": 0,
+    # 1 to 15 are kept for the bones of a site, in the site's own numbers.
+    "femur": 1,
+    "tibia": 2,
+    "patella": 3,
+    "fibula": 4,
+    "fat": 16,
+    "fat_pad": 17,
+    "muscle_a": 18,
+    "muscle_b": 19,
+    "muscle_c": 20,
+    "muscle_d": 21,
+    "tendon": 22,
+    "cartilage": 23,
+    "meniscus": 24,
+    "artery": 25,
+    "vein": 26,
+    "nerve": 27,
+    "skin": 28,
+    "fluid": 29,
+    "cortex": 30,
+}
+TISSUE_COUNT = 32
+LAST_BONE = 15
+MUSCLES = ("muscle_a", "muscle_b", "muscle_c", "muscle_d")
+
+# Signal ranges (low, high). "marrow" stands for the bones. T1 and plain T2 or PD are relative to
+# fat; the fat-suppressed ones are relative to marrow. From the two-pool spin-echo signal table of
+# docs/method.md, widened for other parameters, fields and vendors.
+GREYS: dict[str, dict[str, tuple[float, float]]] = {
+    "t1": {
+        "marrow": (0.75, 1.05), "fat": (0.9, 1.1), "muscle": (0.25, 0.48),
+        "tendon": (0.02, 0.15), "cartilage": (0.28, 0.55), "meniscus": (0.04, 0.22),
+        "artery": (0.02, 0.45), "vein": (0.1, 0.55), "nerve": (0.3, 0.6), "skin": (0.3, 0.9),
+        "fluid": (0.12, 0.32), "cortex": (0.0, 0.1),
+    },
+    "fat_suppressed": {
+        "marrow": (0.8, 1.2), "fat": (0.7, 1.25), "muscle": (1.2, 3.6),
+        "tendon": (0.2, 0.9), "cartilage": (1.5, 4.5), "meniscus": (0.3, 1.2),
+        "artery": (0.3, 5.0), "vein": (2.0, 9.0), "nerve": (1.5, 4.5), "skin": (1.0, 4.0),
+        "fluid": (4.0, 12.0), "cortex": (0.1, 0.6),
+    },
+    "plain_t2": {
+        "marrow": (0.65, 1.05), "fat": (0.85, 1.1), "muscle": (0.2, 0.6),
+        "tendon": (0.02, 0.18), "cartilage": (0.35, 0.95), "meniscus": (0.04, 0.25),
+        "artery": (0.02, 0.6), "vein": (0.1, 1.4), "nerve": (0.3, 0.8), "skin": (0.2, 0.8),
+        "fluid": (0.7, 2.0), "cortex": (0.0, 0.12),
+    },
+}  # fmt: skip

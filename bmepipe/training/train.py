@@ -1,0 +1,263 @@
+"""Train a bone finder on synthetic images; it can be stopped and resumed at any time."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bmepipe.models.network import build_network
+from bmepipe.training.samples import SampleStream, SourceGroup, validation_set
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a training; `configs/train` holds those of the shipped models.
+
+    Parameters
+    ----------
+    sources : tuple of SourceGroup
+        Where the anatomy comes from.
+    shapes : tuple of (int, int, int)
+        Volumes drawn from, in voxels of 2 mm; each side a multiple of the network's total stride.
+    minutes : float
+        Planned length over all resumptions: the learning rate follows a cosine down to zero there.
+    ema_decay : float
+        Of the running mean of the weights, which is what is validated and shipped.
+    """
+
+    sources: tuple[SourceGroup, ...]
+    shapes: tuple[tuple[int, int, int], ...]
+    out_channels: int
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    num_res_units: int = 1
+    seed: int = 0
+    minutes: float = 60.0
+    batch: int = 2
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_iterations: int = 150
+    ema_decay: float = 0.998
+    workers: int = 2
+    checkpoint_minutes: float = 3.0
+    validate_minutes: float = 8.0
+    validation_samples: int = 12
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The part of the settings that builds the network."""
+        return {
+            "in_channels": 1,
+            "out_channels": self.out_channels,
+            "channels": list(self.channels),
+            "strides": list(self.strides),
+            "num_res_units": self.num_res_units,
+        }
+
+
+@dataclass(eq=False)
+class _State:
+    """What changes while training, and is stored in the checkpoint."""
+
+    net: torch.nn.Module
+    ema: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    iteration: int = 0
+    trained_s: float = 0.0
+
+
+def train(
+    config: TrainConfig, folder: Path, minutes: float | None = None, device: str = "cpu"
+) -> Path:
+    """Train, or go on training, in `folder`; return the checkpoint's path.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    folder : Path
+        Holds ``checkpoint.pt``, ``curve.csv`` and ``curve.png``. An existing checkpoint is resumed;
+        sources added since are picked up.
+    minutes : float, optional
+        Stop after this long in this call; without it, at the planned end.
+    device : str
+        "cpu" or "cuda".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    state = _fresh(config, device)
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        _restore(state, checkpoint, device)
+    held_out = validation_set(config.sources, config.shapes[0], config.validation_samples)
+    stream = SampleStream(config.sources, config.shapes, config.batch, config.seed, state.iteration)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=config.workers,
+        prefetch_factor=3 if config.workers else None,
+    )  # fmt: skip
+    budget_s = math.inf if minutes is None else 60 * minutes
+    started = last = saved = validated = time.monotonic()
+    losses: list[float] = []
+    for image, bones, inside in loader:
+        losses.append(_step(state, config, image.to(device), bones.to(device), inside.to(device)))
+        now = time.monotonic()
+        state.trained_s += now - last
+        last = now
+        done = now - started > budget_s or state.trained_s > 60 * config.minutes
+        if done or now - validated > 60 * config.validate_minutes:
+            dice = validate(state.ema, held_out, device)
+            _record(folder, state, losses, dice)
+            losses, validated, last = [], time.monotonic(), time.monotonic()
+        if done or now - saved > 60 * config.checkpoint_minutes:
+            _save(state, config, checkpoint)
+            saved = time.monotonic()
+        if done:
+            break
+    draw_curve(folder)
+    return checkpoint
+
+
+def dice_and_cross_entropy(logits: Tensor, bones: Tensor, inside: Tensor) -> Tensor:
+    """Return the mean of soft Dice loss and cross-entropy inside the field of view.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, classes, x, y, z)
+    bones : Tensor of int, shape (batch, x, y, z)
+    inside : Tensor of bool, shape (batch, x, y, z)
+    """
+    target = bones.long()
+    weight = inside.float()
+    entropy = functional.cross_entropy(logits, target, reduction="none")
+    entropy = (entropy * weight).sum() / weight.sum().clamp(min=1)
+    probability = logits.softmax(1) * weight[:, None]
+    truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).float() * weight[:, None]
+    axes = (0, 2, 3, 4)  # over the batch as well: a bone may be missing from one volume
+    shared = (probability * truth).sum(axes)
+    total = probability.sum(axes) + truth.sum(axes)
+    dice = (2 * shared + 20) / (total + 20)
+    return entropy + 1 - dice.mean()
+
+
+def learning_rate(config: TrainConfig, iteration: int, trained_s: float) -> float:
+    """Return the learning rate: a warm-up over iterations, then a cosine over the minutes."""
+    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
+    fraction = min(1.0, trained_s / (60 * config.minutes))
+    return config.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * fraction)) + 1e-6
+
+
+@torch.no_grad()
+def validate(net: torch.nn.Module, held_out: list[tuple[Tensor, ...]], device: str) -> list[float]:
+    """Return the mean Dice of each bone over the held-out samples that show it."""
+    net.eval()
+    scores: list[list[float]] = []
+    for image, bones, inside in held_out:
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            logits = net(image.to(device))
+        found = logits.argmax(1).cpu() * inside
+        truth = bones * inside
+        scores.append([_dice(found == k, truth == k) for k in range(1, logits.shape[1])])
+    return [_mean_known(column) for column in zip(*scores, strict=True)]
+
+
+def _fresh(config: TrainConfig, device: str) -> _State:
+    net = build_network(config.network).to(device)
+    ema = build_network(config.network).to(device)
+    ema.load_state_dict(net.state_dict())
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay)
+    return _State(net, ema, optimiser)
+
+
+def _step(
+    state: _State, config: TrainConfig, image: Tensor, bones: Tensor, inside: Tensor
+) -> float:
+    rate = learning_rate(config, state.iteration, state.trained_s)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.net.train()
+    with torch.autocast(image.device.type, torch.bfloat16):
+        logits = state.net(image)
+    loss = dice_and_cross_entropy(logits.float(), bones, inside)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
+    state.optimiser.step()
+    state.iteration += 1
+    # Early on the mean must be short, or it would remember the untrained network.
+    decay = min(config.ema_decay, (1 + state.iteration) / (10 + state.iteration))
+    with torch.no_grad():
+        for mean, value in zip(state.ema.parameters(), state.net.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+    return float(loss.detach())
+
+
+def _save(state: _State, config: TrainConfig, path: Path) -> None:
+    temporary = path.with_suffix(".part")
+    torch.save(
+        {
+            "net": state.net.state_dict(),
+            "ema": state.ema.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "iteration": state.iteration,
+            "trained_s": state.trained_s,
+            "network": config.network,
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def _restore(state: _State, path: Path, device: str) -> None:
+    stored = torch.load(path, map_location=device, weights_only=True)
+    state.net.load_state_dict(stored["net"])
+    state.ema.load_state_dict(stored["ema"])
+    state.optimiser.load_state_dict(stored["optimiser"])
+    state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
+
+
+def _record(folder: Path, state: _State, losses: list[float], dice: list[float]) -> None:
+    path = folder / "curve.csv"
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            bones = [f"dice_{k}" for k in range(1, len(dice) + 1)]
+            writer.writerow(["iteration", "minutes", "loss", *bones])
+        loss = sum(losses) / max(1, len(losses))
+        row = [state.iteration, f"{state.trained_s / 60:.1f}", f"{loss:.4f}"]
+        writer.writerow([*row, *(f"{value:.4f}" for value in dice)])
+
+
+def draw_curve(folder: Path) -> None:
+    """Draw ``curve.csv`` as ``curve.png``."""
+    import matplotlib.pyplot as plt
+
+    with (folder / "curve.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figure, axis = plt.subplots(figsize=(6, 4))
+    for key in [k for k in rows[0] if k not in ("iteration", "minutes")]:
+        axis.plot([float(r["minutes"]) for r in rows], [float(r[key]) for r in rows], label=key)
+    axis.set_xlabel("minutes")
+    axis.legend()
+    figure.savefig(folder / "curve.png", dpi=80)
+    plt.close(figure)
+
+
+def _dice(found: Tensor, truth: Tensor) -> float:
+    # Slivers at the edge of the field of view would swing the mean.
+    if truth.sum() < 30:
+        return math.nan
+    return 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+
+
+def _mean_known(values: tuple[float, ...]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
