@@ -18,7 +18,7 @@ from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
-from bmepipe.errors import WriterFailed, unknown_choice
+from bmepipe.errors import NoBonesFound, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.provenance import OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
@@ -79,10 +79,30 @@ def choose_detector(name: str) -> Detector:
 
 
 def bone_model(pair: Pair, site: Site) -> Volume:
-    """Find the bones with the site's network; imports torch when called."""
+    """Find the bones with the site's network; imports torch when called.
+
+    Raises
+    ------
+    NoBonesFound
+        If the site has no network, or the network finds none of its bones.
+    """
     from bmepipe.models.bundle import bone_finder
 
+    if not site.model:
+        have = ", ".join(name for name in site_names() if load_site(name).model)
+        raise NoBonesFound(
+            f"bone labels for the site {site.name}",
+            f"none: bone models exist for {have} only",
+            "give a label map on the grid of the fat-suppressed series with --bones",
+        )
     return bone_finder(site)(pair, site)
+
+
+def bone_model_sha256(site: Site) -> dict[str, str]:
+    """Return the name and the sha256 of the site's bone model."""
+    from bmepipe.models.bundle import stored_sha256
+
+    return {site.model: stored_sha256(site.model)}
 
 
 def given_bones(labels: Volume) -> BoneFinder:
