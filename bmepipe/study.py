@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from bmepipe.volume import Grid, Volume, require_same_grid
+from bmepipe.volume import Grid, SliceSource, Volume, require_same_grid
 
 
 class Weighting(StrEnum):
@@ -71,6 +71,10 @@ class Series:
         Which header facts or names gave the role.
     refusal : str
         Why this stack cannot be read as one volume; empty if it can.
+    slices : tuple of SliceSource
+        Of a DICOM stack: the instance and frame of each slice, in the order of k.
+    doubtful_fat : bool
+        The headers do not settle whether fat is suppressed: a look at the pixels is due.
     """
 
     uid: str
@@ -95,6 +99,8 @@ class Series:
     manufacturer: str = ""
     laterality: str = ""  # "L", "R" or unknown
     body_part: str = ""
+    slices: tuple[SliceSource, ...] = field(default=(), repr=False)
+    doubtful_fat: bool = False
 
     @property
     def key(self) -> str:
