@@ -1,0 +1,50 @@
+"""The image size that a compressed frame itself states, read without decoding it."""
+
+from __future__ import annotations
+
+import struct
+
+_JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
+# Start-of-frame markers: Huffman and arithmetic kinds, and SOF55 of JPEG-LS.
+_START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_ALONE = set(range(0xD0, 0xD9)) | {0x01}
+
+
+def coded_size(code: bytes, transfer_syntax: str) -> tuple[int, int] | None:
+    """Return (rows, columns) that a JPEG, JPEG-LS or JPEG 2000 code stream states.
+
+    None for other syntaxes, whose streams state no size; (0, 0) if the stream has no size where it
+    must have one.
+    """
+    if transfer_syntax in _JPEG:
+        return _jpeg(code)
+    if transfer_syntax in _JPEG_2000:
+        return _jpeg_2000(code)
+    return None
+
+
+def _jpeg(code: bytes) -> tuple[int, int]:
+    position = 2
+    if code[:2] != b"\xff\xd8":
+        return 0, 0
+    while position + 9 <= len(code):
+        if code[position] != 0xFF:
+            return 0, 0
+        marker = code[position + 1]
+        if marker in _ALONE or marker == 0xFF:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in _START_OF_FRAME:
+            rows, columns = struct.unpack_from(">HH", code, position + 5)
+            return rows, columns
+        position += 2 + struct.unpack_from(">H", code, position + 2)[0]
+    return 0, 0
+
+
+def _jpeg_2000(code: bytes) -> tuple[int, int]:
+    start = code.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(code) < start + 24:
+        return 0, 0
+    right, bottom, left, top = struct.unpack_from(">IIII", code, start + 8)
+    return bottom - top, right - left

@@ -1,0 +1,315 @@
+"""NIfTI files to volumes, and a folder of them to a `Study`: plain names or BIDS."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bmepipe.errors import (
+    BmepipeError,
+    ImplausibleImage,
+    IrregularSeries,
+    StudyNotFound,
+    UnknownOrientation,
+    UnreadablePixels,
+    UntrustedFile,
+)
+from bmepipe.io.roles import HeaderFacts, Judgement, judge, words_of
+from bmepipe.study import FatSuppression, Role, Series, Study, Weighting
+from bmepipe.volume import Grid, Volume
+
+log = logging.getLogger(__name__)
+
+# Corners of the two orientations that a file may give must not lie farther apart than this.
+_AGREE_MM = 0.5
+_SHEARED = 1e-3
+_MAX_RATIO, _ALWAYS_ALLOWED = 1000, 1 << 28
+_MAX_SIDECAR = 1 << 22
+_NOT_SIGNAL = re.compile(
+    r"\b(seg\w*|mask\w*|labels?|dseg|probseg|roi|bones?|edema|oedema|lesions?|reader\d*|trial\d*|"
+    r"region|marrow|vertebrae|annotations?|truth|prob\w*)\b"
+)
+
+
+def load(path: str | Path) -> Volume:
+    """Return the signal of a NIfTI file on its grid.
+
+    Parameters
+    ----------
+    path : Path
+        A .nii or .nii.gz of three axes (a fourth of length one is dropped).
+
+    Returns
+    -------
+    Volume
+        float32, Fortran-ordered, after the header's scaling.
+
+    Raises
+    ------
+    StudyNotFound, UnreadablePixels, UntrustedFile
+        If the file is missing, damaged, or asks for far more memory than it has bytes.
+    UnknownOrientation
+        If it does not say how it lies in the patient, or says two different things.
+    IrregularSeries
+        If it has several volumes or is sheared.
+    ImplausibleImage
+        If it holds a constant or values that are not finite.
+    """
+    path = Path(path)
+    image = _open(path)
+    grid, _ = _grid(image, path)
+    data = _values(image, path).astype(np.float32, copy=False)
+    if not np.isfinite(data).all():
+        raise ImplausibleImage("finite values", f"{path.name} with NaN or infinity", "repair it")
+    if data.size and data.min() == data.max():
+        raise ImplausibleImage(
+            "an image with contrast", f"{path.name}, {data.min():g} everywhere", "check the export"
+        )
+    return Volume(np.asfortranarray(data.reshape(grid.shape)), grid)
+
+
+def load_labels(path: str | Path) -> Volume:
+    """Return a label map or mask of a NIfTI file: uint8, uint16 or uint32.
+
+    Raises
+    ------
+    ImplausibleImage
+        If a value is negative or not an integer; otherwise as `load`.
+    """
+    path = Path(path)
+    image = _open(path)
+    grid, _ = _grid(image, path)
+    data = _values(image, path)
+    if not np.isfinite(data).all() or data.min() < 0 or (data != np.round(data)).any():
+        raise ImplausibleImage(
+            "a label map of whole numbers from 0",
+            f"{path.name} with other values",
+            "give the label map, not an image or a probability",
+        )
+    highest = int(data.max())
+    kind = np.uint8 if highest < 256 else np.uint16 if highest < 65536 else np.uint32
+    return Volume(np.asfortranarray(data.astype(kind).reshape(grid.shape)), grid)
+
+
+def series_of(path: Path) -> Series:
+    """Return a NIfTI file as a `Series`: its geometry and, from its name and sidecar, its role.
+
+    A file that cannot be used is a series with a refusal, as in DICOM.
+    """
+    path = Path(path)
+    facts, modality = _facts(path)
+    judged = _judge(path, facts, modality)
+    grid, refusal, notes = None, "", judged.notes
+    try:
+        grid, more = _grid(_open(path), path)
+        notes += more
+    except BmepipeError as error:
+        refusal = error.came
+    return Series(
+        uid=path.name,
+        files=(path,),
+        description=_stem(path),
+        weighting=judged.weighting,
+        fat_suppression=judged.fat_suppression,
+        role=judged.role,
+        confidence=judged.confidence,
+        evidence=judged.evidence,
+        notes=notes,
+        refusal=refusal,
+        grid=grid,
+        te_ms=facts.te_ms,
+        tr_ms=facts.tr_ms,
+        ti_ms=facts.ti_ms,
+        field_strength_t=facts.field_strength_t,
+        manufacturer=facts.manufacturer,
+        doubtful_fat=judged.doubtful_fat,
+    )
+
+
+def scan_nifti(folder: str | Path) -> Study:
+    """Return a folder of NIfTI files as a study.
+
+    Names are read as in DICOM descriptions (``t1``, ``stir``, ``pd_fs``) or as BIDS
+    (``sub-01_acq-fs_PDw``), with the sidecar JSON where there is one. Masks, label maps and other
+    derivatives are listed as such and not taken for signal.
+
+    Raises
+    ------
+    StudyNotFound
+        If the folder holds no NIfTI file.
+    """
+    folder = Path(folder)
+    files = [folder] if folder.is_file() else find_nifti(folder)
+    if not files:
+        raise StudyNotFound(
+            "a folder of NIfTI files", f"{folder.name} without any", "check the path"
+        )
+    series = [series_of(path) for path in files]
+    numbered = [_with_number(s, n) for n, s in enumerate(series, 1)]
+    frames = "nifti"  # one folder is one frame of reference unless grids say otherwise
+    return Study(
+        uid=folder.name,
+        series=tuple(_replace(s, frame_of_reference_uid=frames) for s in numbered),
+        description=folder.name,
+    )
+
+
+def find_nifti(folder: Path) -> list[Path]:
+    """Return the NIfTI files at or below a folder, sorted."""
+    found = [p for p in folder.rglob("*") if p.name.lower().endswith((".nii", ".nii.gz"))]
+    return sorted(p for p in found if p.is_file() and not p.name.startswith("."))
+
+
+def _with_number(series: Series, number: int) -> Series:
+    return _replace(series, number=number)
+
+
+def _replace(series: Series, **changes: Any) -> Series:
+    from dataclasses import replace
+
+    return replace(series, **changes)
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    if not path.is_file():
+        raise StudyNotFound("a NIfTI file", f"nothing at {path}", "check the path")
+    try:
+        image = nib.load(path)
+    except (nib.filebasedimages.ImageFileError, OSError, ValueError, EOFError, zlib.error) as error:
+        raise UnreadablePixels(
+            "a NIfTI file", f"{path.name}: {str(error)[:120]}", "check the file"
+        ) from None
+    except nib.spatialimages.HeaderDataError as error:
+        raise UnreadablePixels(
+            "a NIfTI header", f"{path.name}: {str(error)[:120]}", "check the file"
+        ) from None
+    if not isinstance(image, nib.Nifti1Image):
+        raise UnreadablePixels("a NIfTI file", path.name, "convert it to NIfTI")
+    shape = image.shape
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape, default=0) < 1:
+        raise IrregularSeries(
+            "one volume of three axes", f"{path.name} of shape {shape}", "split it into volumes"
+        )
+    need = int(np.prod([int(n) for n in shape], dtype=object)) * image.get_data_dtype().itemsize
+    if need > max(path.stat().st_size * _MAX_RATIO, _ALWAYS_ALLOWED):
+        raise UntrustedFile(
+            "a file that holds its image",
+            f"{path.name} of {path.stat().st_size} bytes claims {need}",
+            "check the file",
+        )
+    return image
+
+
+def _values(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    try:
+        data = np.asanyarray(image.dataobj)
+    except (OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
+        raise UnreadablePixels(
+            "a whole NIfTI file", f"{path.name}: {str(error)[:120]}", "copy it again"
+        ) from None
+    if data.dtype.kind not in "fiu":
+        raise UnreadablePixels("real numbers", f"{path.name} of {data.dtype}", "convert it")
+    return data
+
+
+def _grid(image: nib.Nifti1Image, path: Path) -> tuple[Grid, tuple[str, ...]]:
+    """Return the grid that the header's orientation gives, and notes on it."""
+    header = image.header
+    sform, s_code = header.get_sform(coded=True)
+    try:
+        qform, q_code = header.get_qform(coded=True)
+    except nib.spatialimages.HeaderDataError:
+        qform, q_code = None, 0
+    shape = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
+    choices = [a for a, code in ((sform, s_code), (qform, q_code)) if code and a is not None]
+    if not choices:
+        raise UnknownOrientation(
+            "a NIfTI file that says how it lies (sform or qform)",
+            f"{path.name} with neither",
+            "convert the DICOM files again with a tool that keeps the orientation",
+        )
+    grids = [Grid(shape, affine) for affine in choices]
+    notes: tuple[str, ...] = ()
+    if len(grids) == 2:
+        apart = np.linalg.norm(grids[0].corners_mm - grids[1].corners_mm, axis=1).max()
+        if apart > _AGREE_MM:
+            raise UnknownOrientation(
+                "sform and qform that agree",
+                f"{path.name}: up to {apart:.1f} mm apart",
+                "keep one of them (set the other's code to 0)",
+            )
+    else:
+        notes = (f"orientation from the {'sform' if s_code else 'qform'} alone",)
+    axes = grids[0].directions
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEARED:
+        raise IrregularSeries(
+            "axes at right angles", f"{path.name} with a sheared affine", "resample it first"
+        )
+    return grids[0], notes
+
+
+def _facts(path: Path) -> tuple[HeaderFacts, str]:
+    """Return what name and sidecar say, and the BIDS suffix ('T1w', 'PDw', ...) if there is one."""
+    stem = _stem(path)
+    suffix = stem.rsplit("_", 1)[-1] if re.match(r"sub-", stem) else ""
+    sidecar = _sidecar(path)
+    number = lambda key, scale: _number(sidecar.get(key), scale)  # noqa: E731 - a table of two columns
+    name = re.sub(r"(?:^|_)(?:sub|ses|run|rec)-[A-Za-z0-9]+", "", stem)
+    text = " ".join(str(sidecar.get(key, ""))[:200] for key in ("SeriesDescription",))
+    facts = HeaderFacts(
+        manufacturer=str(sidecar.get("Manufacturer", ""))[:64],
+        description=f"{name} {text}",
+        scanning_sequence=_tokens(sidecar.get("ScanningSequence")),
+        scan_options=_tokens(sidecar.get("ScanOptions")),
+        image_type=_tokens(sidecar.get("ImageType")),
+        te_ms=number("EchoTime", 1000.0),
+        tr_ms=number("RepetitionTime", 1000.0),
+        ti_ms=number("InversionTime", 1000.0),
+        field_strength_t=number("MagneticFieldStrength", 1.0),
+        contrast_agent=str(sidecar.get("ContrastBolusIngredient", ""))[:64],
+    )
+    return facts, suffix
+
+
+def _judge(path: Path, facts: HeaderFacts, suffix: str) -> Judgement:
+    words = words_of(_stem(path))
+    masked = _NOT_SIGNAL.search(words)
+    if masked:
+        why = f"name says '{masked.group()}': a mask or label map"
+        return Judgement(Role.DERIVED, Weighting.OTHER, FatSuppression.UNKNOWN, 0.9, (why,))
+    return judge(facts)
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    sidecar = path.with_name(_stem(path) + ".json")
+    try:
+        if not sidecar.is_file() or sidecar.stat().st_size > _MAX_SIDECAR:
+            return {}
+        found = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s passed over: %s", sidecar.name, error)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: object, scale: float) -> float | None:
+    usable = isinstance(value, int | float) and np.isfinite(float(value))
+    return float(value) * scale if usable else None  # type: ignore[arg-type]
+
+
+def _tokens(value: object) -> tuple[str, ...]:
+    """Return DICOM tokens from a sidecar: a list, or one text with separators."""
+    if isinstance(value, list):
+        return tuple(str(part).upper() for part in value[:64])
+    return tuple(re.split(r"[_\\ ]", str(value)[:200].upper())) if value else ()
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
