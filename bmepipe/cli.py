@@ -172,10 +172,10 @@ def series(arguments: argparse.Namespace) -> None:
 
     from bmepipe.analysis.pairing import choose_pair
     from bmepipe.io.listing import series_rows, series_table
-    from bmepipe.io.scan import scan
+    from bmepipe.io.studies import open_study
     from bmepipe.site import load_site
 
-    study = scan(arguments.study, study=arguments.study_uid)
+    study = open_study(arguments.study, arguments.study_uid)
     site = load_site(arguments.site) if arguments.site else None
     choice: Any
     try:

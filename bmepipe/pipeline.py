@@ -18,7 +18,7 @@ from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
-from bmepipe.errors import NoBonesFound, WriterFailed, unknown_choice
+from bmepipe.errors import NoBonesFound, StudyNotFound, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.provenance import OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
@@ -76,6 +76,15 @@ def choose_detector(name: str) -> Detector:
     if name not in DETECTORS:
         raise unknown_choice("detector", name, DETECTORS)
     return DETECTORS[name]()
+
+
+def require_writers(names: tuple[str, ...]) -> None:
+    """Refuse unknown writers before any work is done."""
+    from bmepipe.writers import WRITERS
+
+    for name in names:
+        if name not in WRITERS:
+            raise unknown_choice("writer", name, WRITERS)
 
 
 def bone_model(pair: Pair, site: Site) -> Volume:
@@ -189,6 +198,7 @@ def run_study(
         Any refusal. After `WriterFailed` the outputs that could be written are there.
     """
     detect = choose_detector(settings.detector)
+    require_writers(settings.writers)
     given = None if settings.bones is None else read_labels(settings.bones)
     with whole_or_not_at_all(out) as folder:
         watch = Stopwatch(on_stage)
@@ -209,25 +219,50 @@ def choose(
     path: Path | None, settings: RunSettings, watch: Stopwatch
 ) -> tuple[Study | None, Site, Choice]:
     """Return the study, its site and the chosen series."""
-    from bmepipe.io.scan import scan
-
     with watch.stage("scan"):
-        study = scan(path, study=settings.study)
+        study, names = find_study(path, settings)
     reasons: tuple[str, ...] = ()
     if settings.site is None:
         site, why = recognise_site(study, [load_site(name) for name in site_names()])
         reasons = (why,)
     else:
         site = load_site(settings.site)
-    choice = choose_pair(study, site, t1=settings.t1, t2fs=settings.t2fs)
+    choice = choose_pair(study, site, t1=names["t1"], t2fs=names["t2fs"])
     return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
+
+
+def find_study(path: Path | None, settings: RunSettings) -> tuple[Study, dict[str, str | None]]:
+    """Return the study and the names of the series that the user chose in it.
+
+    A NIfTI file named by the user joins the study under its own name; without a study's path the
+    named files are the study.
+
+    Raises
+    ------
+    StudyNotFound
+        If there is neither a path nor a fat-suppressed file.
+    """
+    from bmepipe.io.studies import named_file, open_study
+
+    names = {"t1": settings.t1, "t2fs": settings.t2fs}
+    files = {role: named_file(name, role) for role, name in names.items()}
+    given = {role: series for role, series in files.items() if series is not None}
+    names |= {role: series.uid for role, series in given.items()}
+    if path is None and "t2fs" not in given:
+        raise StudyNotFound(
+            "a study, or --t2fs with a NIfTI file", "neither", "give the study's folder"
+        )
+    study = Study("", ()) if path is None else open_study(path, settings.study)
+    return replace(study, series=(*study.series, *given.values())), names
 
 
 def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
     """Read the chosen series and bring the T1 onto the grid of the fat-suppressed one."""
+    from bmepipe.io.studies import load
+
     with watch.stage("read"):
-        t2fs = read_signal(choice.t2fs)
-        t1 = read_signal(choice.t1) if choice.t1 else None
+        t2fs = load(choice.t2fs)
+        t1 = load(choice.t1) if choice.t1 else None
     notes: list[str] = [] if choice.t1 else ["no T1 series: the T1 evidence is missing"]
     sequence_class = choice.t2fs.sequence_class
     if sequence_class is None:
@@ -244,16 +279,9 @@ def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
 
 
 def same_frame(first: Series, second: Series) -> bool:
-    """Say whether two series declare one frame of reference."""
+    """Say whether two series declare one frame of reference, or none as NIfTI files do."""
     uid = first.frame_of_reference_uid
-    return bool(uid) and uid == second.frame_of_reference_uid
-
-
-def read_signal(series: Series) -> Volume:
-    """Read a DICOM or NIfTI series as float signal."""
-    from bmepipe.io import dicom, nifti
-
-    return nifti.load(series.files[0]) if nifti.is_nifti(series.files[0]) else dicom.load(series)
+    return uid == second.frame_of_reference_uid
 
 
 def read_labels(path: Path) -> Volume:
