@@ -73,6 +73,9 @@ class Site:
         Name of the bone model's folder; empty where none exists yet.
     words : tuple of str
         Lower-case words that name the site in DICOM headers.
+    joint_reach_mm : float, optional
+        For a site that is a joint between two bones: candidates farther than this from its line are
+        not edema of this joint and are rejected with that reason. None: no such rule.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Site:
     rules: Mapping[str, ContrastRule]
     model: str = ""
     words: tuple[str, ...] = ()
+    joint_reach_mm: float | None = None
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
