@@ -1,0 +1,149 @@
+"""Count: one row per bone, with a low and a high value for every volume."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bmepipe.analysis.lesions import Found
+from bmepipe.analysis.marrow import MIN_MARROW_ML, Reference, present_labels
+from bmepipe.result import BoneMeasurement
+from bmepipe.site import Bone, Site
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+LOW_PROBABILITY, HIGH_PROBABILITY = 0.65, 0.35  # the band around the edge at 0.5
+LEAST_ASSESSABLE_PERCENT = 10.0
+
+
+def measure(
+    case: str,
+    pair: Pair,
+    bones: Volume,
+    assessable: Volume,
+    probability: Volume,
+    found: Found,
+    site: Site,
+) -> tuple[BoneMeasurement, ...]:
+    """Return one row for each bone of the site that occurs in the label map, by label.
+
+    Parameters
+    ----------
+    case : str
+    pair : Pair
+    bones : Volume of uint8
+    assessable : Volume of bool
+    probability : Volume of float32
+    found : Found
+    site : Site
+    """
+    low, high = band(probability, bones, assessable, found)
+    rows = []
+    for label in present_labels(bones):
+        bone = site.bone(label)
+        mask = bones.data == label
+        bone_ml = float(np.count_nonzero(mask) * bones.grid.voxel_ml)
+        judged_ml = float(np.count_nonzero(mask & assessable.data) * bones.grid.voxel_ml)
+        why_not = unmeasurable(label, bone_ml, judged_ml, found)
+        if why_not:
+            rows.append(_empty_row(case, site, bone, bone_ml, judged_ml, why_not))
+        else:
+            rows.append(_row(case, site, bone, mask, judged_ml, pair, found, low, high))
+    return tuple(rows)
+
+
+def band(
+    probability: Volume, bones: Volume, assessable: Volume, found: Found
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the smallest and the largest edema that the probability allows.
+
+    Small: the lesions' voxels of at least 0.65. Large: the lesions grown into neighbours of at
+    least 0.35 that can be judged, so that candidates which were rejected stay out.
+    """
+    edema = found.edema.data
+    low = edema & (probability.data >= LOW_PROBABILITY)
+    room = (probability.data >= HIGH_PROBABILITY) & (bones.data > 0) & assessable.data
+    high = ndimage.binary_dilation(edema, iterations=2, mask=room | edema) if edema.any() else edema
+    return low, high
+
+
+def unmeasurable(label: int, bone_ml: float, judged_ml: float, found: Found) -> str:
+    """Return why a bone cannot be measured; an empty string if it can.
+
+    Examples
+    --------
+    >>> unmeasurable(1, 20.0, 0.0, Found.__new__(Found))
+    'nothing of the bone can be judged'
+    """
+    if judged_ml == 0:
+        return "nothing of the bone can be judged"
+    if 100 * judged_ml / bone_ml < LEAST_ASSESSABLE_PERCENT:
+        return f"only {100 * judged_ml / bone_ml:.0f} % of the bone can be judged"
+    if label in found.marrow.unjudged or bone_ml < MIN_MARROW_ML:
+        return f"too little marrow to judge ({bone_ml:.1f} mL of bone)"
+    return ""
+
+
+def _row(
+    case: str,
+    site: Site,
+    bone: Bone,
+    mask: NDArray[np.bool_],
+    judged_ml: float,
+    pair: Pair,
+    found: Found,
+    low: NDArray[np.bool_],
+    high: NDArray[np.bool_],
+) -> BoneMeasurement:
+    voxel_ml = pair.grid.voxel_ml
+    edema = found.edema.data & mask
+    edema_ml, low_ml, high_ml = (
+        float(np.count_nonzero(part & mask) * voxel_ml) for part in (edema, low, high)
+    )
+    bone_ml = float(np.count_nonzero(mask) * voxel_ml)
+    sizes = [lesion.lesion_ml for lesion in found.lesions if lesion.bone == bone.name]
+    borrowed = bone.label in found.marrow.borrowed
+    return BoneMeasurement(
+        case=case,
+        site=site.name,
+        bone=bone.name,
+        bone_ml=bone_ml,
+        edema_ml=edema_ml,
+        edema_ml_low=low_ml,
+        edema_ml_high=high_ml,
+        edema_percent=100 * edema_ml / judged_ml,
+        assessable_percent=100 * judged_ml / bone_ml,
+        lesion_count=len(sizes),
+        largest_lesion_ml=max(sizes, default=0.0),
+        t1_ratio=None if found.marrow.t1 is None else _median_ratio(found.marrow.t1, edema),
+        t2fs_ratio=_median_ratio(found.marrow.t2fs, edema),
+        note="judged by the neighbouring bones' normal marrow" if borrowed else "",
+    )
+
+
+def _empty_row(
+    case: str, site: Site, bone: Bone, bone_ml: float, judged_ml: float, why_not: str
+) -> BoneMeasurement:
+    return BoneMeasurement(
+        case=case,
+        site=site.name,
+        bone=bone.name,
+        bone_ml=bone_ml,
+        edema_ml=None,
+        edema_ml_low=None,
+        edema_ml_high=None,
+        edema_percent=None,
+        assessable_percent=100 * judged_ml / bone_ml,
+        lesion_count=None,
+        largest_lesion_ml=None,
+        t1_ratio=None,
+        t2fs_ratio=None,
+        note=why_not,
+    )
+
+
+def _median_ratio(reference: Reference, mask: NDArray[np.bool_]) -> float | None:
+    values = reference.ratio[mask]
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else None
