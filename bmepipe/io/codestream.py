@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
@@ -48,3 +49,58 @@ def _jpeg_2000(code: bytes) -> tuple[int, int]:
         return 0, 0
     right, bottom, left, top = struct.unpack_from(">IIII", code, start + 8)
     return bottom - top, right - left
+
+
+class BrokenFragments(ValueError):
+    """Encapsulated pixels whose items cannot be followed to their end."""
+
+
+def coded_frames(data: bytes, start: int, count: int) -> list[bytes]:
+    """Return the code stream of each of `count` frames encapsulated from byte `start` on.
+
+    Raises
+    ------
+    BrokenFragments
+        If an item does not fit, the end is missing, or fragments cannot be told to frames.
+    """
+    table, items = _items(data, start)
+    if count == 1:
+        return [b"".join(data[begin:end] for begin, end in items)]
+    if len(items) == count:
+        return [data[begin:end] for begin, end in items]
+    offsets = struct.unpack_from(f"<{len(table) // 4}I", table)
+    first = items[0][0] - 8 if items else 0
+    begins = {begin - 8 - first: n for n, (begin, _) in enumerate(items)}
+    if len(offsets) != count or any(offset not in begins for offset in offsets):
+        raise BrokenFragments(f"{len(items)} fragments for {count} frames and no offset table")
+    starts = [begins[offset] for offset in offsets] + [len(items)]
+    if sorted(starts) != starts:
+        raise BrokenFragments("an offset table out of order")
+    return [b"".join(data[begin:end] for begin, end in items[a:b]) for a, b in pairwise(starts)]
+
+
+def is_whole(code: bytes, transfer_syntax: str) -> bool:
+    """Say whether a JPEG, JPEG-LS or JPEG 2000 stream has its end mark; True for others."""
+    if transfer_syntax in _JPEG or transfer_syntax in _JPEG_2000:
+        return code.rstrip(b"\0").endswith(b"\xff\xd9")
+    return True
+
+
+def _items(data: bytes, start: int) -> tuple[bytes, list[tuple[int, int]]]:
+    """Return the basic offset table, and where each fragment begins and ends."""
+    position, table = start, b""
+    items: list[tuple[int, int]] = []
+    first = True
+    while position + 8 <= len(data):
+        group, element, length = struct.unpack_from("<HHI", data, position)
+        position += 8
+        if (group, element) == (0xFFFE, 0xE0DD):
+            return table, items
+        if (group, element) != (0xFFFE, 0xE000) or position + length > len(data):
+            raise BrokenFragments(f"an item of {length} bytes at byte {position - 8}")
+        if first:
+            table, first = data[position : position + length], False
+        else:
+            items.append((position, position + length))
+        position += length
+    raise BrokenFragments("the end of the fragments is missing")

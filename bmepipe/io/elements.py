@@ -57,8 +57,9 @@ class _NeedMore(Exception):
 class RawHeader:
     """The wanted elements of one file and where its pixels lie.
 
-    `pixel_offset` is -1 if the file has no pixels; `pixel_length` is -1 if they are encapsulated in
-    fragments; both refer to the inflated bytes if the transfer syntax is deflated.
+    `pixel_offset` is -1 if the file has no pixels; `pixel_length` counts the bytes that are there
+    and is -1 if they are encapsulated in fragments; both refer to the inflated bytes if the
+    transfer syntax is deflated.
     """
 
     elements: Mapping[int, tuple[bytes, bytes | list[Elements]]]
@@ -114,6 +115,8 @@ def inflate(data: bytes, start: int) -> bytes:
         body = stream.decompress(memoryview(data)[start:], limit)
     except zlib.error as error:
         raise DamagedHeader(f"the deflated data set is broken ({error})") from None
+    if not stream.eof and not stream.unconsumed_tail:
+        raise DamagedHeader("the deflated data set is cut off")
     if stream.unconsumed_tail:
         raise DamagedHeader(f"the deflated data set grows to more than {limit} bytes")
     return data[:start] + body
@@ -191,7 +194,7 @@ class _Walk:
             self.position = position
             tag, vr, start, length = order.element(buffer, position)
             if tag in _PIXELS:
-                found = -1 if length == _UNDEFINED else length
+                found = -1 if length == _UNDEFINED else min(length, end - start)
                 return RawHeader(elements, self.syntax, start, found, tag, self.size)
             if tag >> 16 > 0x7FE0:
                 break

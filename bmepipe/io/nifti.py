@@ -38,6 +38,15 @@ _NOT_SIGNAL = re.compile(
 )
 
 
+def is_nifti(path: Path) -> bool:
+    """Say by its name whether a path is a NIfTI file; whether it is there is not asked.
+
+    >>> is_nifti(Path("a/T1.nii.gz")), is_nifti(Path("IM00001"))
+    (True, False)
+    """
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
 def load(path: str | Path) -> Volume:
     """Return the signal of a NIfTI file on its grid.
 

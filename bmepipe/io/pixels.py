@@ -8,12 +8,13 @@ the header's, so that a forged size allocates nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.errors import UnreadablePixels, UntrustedFile
-from bmepipe.io.codestream import coded_size
+from bmepipe.io.codestream import BrokenFragments, coded_frames, coded_size, is_whole
 from bmepipe.io.elements import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -26,8 +27,9 @@ from bmepipe.io.elements import (
 from bmepipe.io.frames import FileFacts, Frame
 
 _NATIVE = {IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED}
+_JPEG_PROCESSES = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
 _FLOAT, _DOUBLE = 0x7FE00008, 0x7FE00009
-# A compressed frame may be this many times smaller than its pixels, or its pixels this many bytes.
+# Pixels may be this many times larger than their compressed files, or this many bytes in all.
 _MAX_RATIO, _ALWAYS_ALLOWED = 10, 1 << 26
 
 
@@ -79,10 +81,14 @@ def read_frames(frames: Sequence[Frame]) -> NDArray[np.float32]:
         If a file asks for far more memory than it has bytes.
     """
     first = frames[0].file
-    need = len(frames) * first.rows * first.columns * 4
+    need = len(frames) * first.rows * first.columns * first.bits_allocated // 8
     total = sum({f.file.path: f.file.path.stat().st_size for f in frames}.values())
-    if need > max(total * _MAX_RATIO, _ALWAYS_ALLOWED) and first.transfer_syntax in _NATIVE:
-        raise _refuse(first, f"{need} bytes of pixels in files of {total} bytes")
+    if need > max(total * _MAX_RATIO, _ALWAYS_ALLOWED):
+        raise UntrustedFile(
+            "files that hold their pixels",
+            f"{first.path.name} and its like: {need} bytes of pixels from {total}",
+            "leave these files out",
+        )
     volume = np.empty((len(frames), first.rows, first.columns), np.float32)
     opened = _OpenFile()
     for n, frame in enumerate(frames):
@@ -100,6 +106,7 @@ class _OpenFile:
     def __init__(self) -> None:
         self.file: FileFacts | None = None
         self.data = b""
+        self.code: list[bytes] = []
 
     def frame(self, frame: Frame) -> NDArray:
         file = frame.file
@@ -107,7 +114,8 @@ class _OpenFile:
             raise _refuse(file, reason)
         if file.transfer_syntax in _NATIVE:
             return _checked(file, self._native(frame))
-        return _checked(file, _compressed(frame, self._bytes(file)))
+        code = self._coded(file)
+        return _checked(file, _compressed(file, code[frame.number - 1]))
 
     def _native(self, frame: Frame) -> NDArray:
         file = frame.file
@@ -127,8 +135,17 @@ class _OpenFile:
             data = file.path.read_bytes()
             if file.transfer_syntax == DEFLATED:
                 data = _inflated(file, data)
-            self.file, self.data = file, data
+            self.file, self.data, self.code = file, data, []
         return self.data
+
+    def _coded(self, file: FileFacts) -> list[bytes]:
+        data = self._bytes(file)
+        if not self.code:
+            try:
+                self.code = coded_frames(data, file.pixel_offset, file.frame_count)
+            except BrokenFragments as error:
+                raise _refuse(file, str(error)) from None
+        return self.code
 
 
 def _dtype(file: FileFacts) -> np.dtype:
@@ -145,58 +162,58 @@ def _inflated(file: FileFacts, data: bytes) -> bytes:
         raise _refuse(file, str(error)) from None
 
 
-def _compressed(frame: Frame, data: bytes) -> NDArray:
-    """Decode one frame of an encapsulated image, its coded size having been checked."""
-    from pydicom.encaps import get_frame
+def _compressed(file: FileFacts, code: bytes) -> NDArray:
+    """Decode one frame, after its coded size and its end mark have been checked."""
+    from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
 
-    file = frame.file
-    try:
-        body = memoryview(data)[file.pixel_offset :]
-        code = get_frame(
-            bytes(body) if file.frame_count == 1 else body.tobytes(),
-            frame.number - 1,
-            number_of_frames=file.frame_count,
-        )
-    except (ValueError, IndexError, EOFError, OverflowError, MemoryError) as error:
-        raise _refuse(file, f"broken fragments ({_short(error)})") from None
     size = coded_size(code, file.transfer_syntax)
     if size is not None and size != (file.rows, file.columns):
         raise _refuse(file, f"a coded image of {size}, rows and columns {file.rows, file.columns}")
-    pixels = file.rows * file.columns * file.bits_allocated // 8
-    if pixels > max(_MAX_RATIO * len(data), _ALWAYS_ALLOWED):
-        raise UntrustedFile(
-            "a compressed image of plausible size",
-            f"{file.path.name}: {pixels} bytes of pixels from {len(code)}",
-            "leave this file out",
-        )
-    return _decode(file, code, get_decoder)
-
-
-def _decode(file: FileFacts, code: bytes, get_decoder) -> NDArray:  # type: ignore[no-untyped-def]
-    from pydicom.encaps import encapsulate
-
+    if not is_whole(code, file.transfer_syntax):
+        raise _refuse(file, "a compressed image that is cut off")
     try:
-        decoder = get_decoder(file.transfer_syntax)
+        decoder = get_decoder(UID(file.transfer_syntax))
         array, _ = decoder.as_array(
             encapsulate([code], has_bot=False),
             index=0,
             raw=True,
-            rows=file.rows,
-            columns=file.columns,
-            samples_per_pixel=1,
-            photometric_interpretation=file.photometric,
-            number_of_frames=1,
-            bits_allocated=file.bits_allocated,
-            bits_stored=file.bits_stored,
-            pixel_representation=file.sign,
-            pixel_keyword="PixelData",
+            decoding_plugin=_plugin(file.transfer_syntax, decoder.available_plugins),
+            **_pixel_module(file),
         )
     except Exception as error:  # decoders raise whatever their library raises: all mean the same
-        raise _refuse(file, f"{file.transfer_syntax} cannot be decoded ({_short(error)})") from None
+        name = UID(file.transfer_syntax).name[:60]
+        raise _refuse(file, f"{name} cannot be decoded ({_short(error)})") from None
     if array.shape != (file.rows, file.columns):
         raise _refuse(file, f"decoded pixels of shape {array.shape}")
     return array
+
+
+def _pixel_module(file: FileFacts) -> dict[str, Any]:
+    """Return what pydicom's decoders want to know of one frame."""
+    return {
+        "rows": file.rows,
+        "columns": file.columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": file.photometric,
+        "number_of_frames": 1,
+        "bits_allocated": file.bits_allocated,
+        "bits_stored": file.bits_stored,
+        "pixel_representation": file.sign,
+        "pixel_keyword": "PixelData",
+    }
+
+
+def _plugin(transfer_syntax: str, available: tuple[str, ...]) -> str:
+    """Return the decoder to use; the empty string lets pydicom try what there is.
+
+    gdcm never returns from a JPEG-LS stream that is cut off, so it comes last for all that others
+    decode.
+    """
+    if transfer_syntax in _JPEG_PROCESSES:
+        return ""
+    return next((name for name in ("pydicom", "pyjpegls", "pylibjpeg") if name in available), "")
 
 
 def _checked(file: FileFacts, stored: NDArray) -> NDArray:

@@ -1,4 +1,4 @@
-"""A small writer of DICOM series, so that every test knows the grid and the pixels it should get."""
+"""A small writer of DICOM series, so that every test knows the grid and pixels it should get."""
 
 from __future__ import annotations
 
