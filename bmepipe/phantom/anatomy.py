@@ -1,0 +1,107 @@
+"""Which sites have a phantom, and one person's anatomy with its lesions as fields over points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.errors import unknown_choice
+from bmepipe.phantom import knee
+from bmepipe.phantom.layers import Fields, Layer
+from bmepipe.phantom.lesions import Blemish, Pattern, blemish_fields
+from bmepipe.phantom.person import Person, make_person
+from bmepipe.phantom.shapes import Floats, f32
+
+
+class SitePlan(Protocol):
+    """What a site's module offers; `BONES` and `TRAITS` are constants of it."""
+
+    BONES: tuple[str, ...]
+    TRAITS: dict[str, tuple[float, float]]
+    SIDED: bool
+    CENTRE_MM: tuple[float, float, float]
+    PATTERNS: tuple[Pattern, ...]
+
+    def fields(self, points_mm: Floats, person: Person) -> Fields:
+        """Return distances and other fields at canonical points, shape (..., 3)."""
+
+    def body(self, points_mm: Floats, person: Person) -> Floats:
+        """Return the distance to the skin at canonical points."""
+
+    def layers(self, f: Fields, person: Person, step_mm: float) -> list[Layer]:
+        """Return the soft tissues to paint, in order."""
+
+    def marrow(self, f: Fields, person: Person, bone: str) -> list[Layer]:
+        """Return what to paint inside the marrow of a bone."""
+
+
+PLANS: MappingProxyType[str, SitePlan] = MappingProxyType({"knee": knee})  # type: ignore[dict-item]
+
+
+def phantom_sites() -> list[str]:
+    """Return the sites that have a phantom, sorted."""
+    return sorted(PLANS)
+
+
+def site_plan(site: str) -> SitePlan:
+    """Return the plan of a site; UnknownChoice, listing the known ones, if it has none."""
+    if site not in PLANS:
+        raise unknown_choice("phantom site", site, phantom_sites())
+    return PLANS[site]
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """One person's joint.
+
+    Parameters
+    ----------
+    site : str
+    plan : SitePlan
+    person : Person
+    blemishes : sequence of Blemish
+        Edema and look-alikes inside the bones.
+    """
+
+    site: str
+    plan: SitePlan
+    person: Person
+    blemishes: Sequence[Blemish] = ()
+
+    def fields(self, points_mm: NDArray) -> Fields:
+        """Return all fields but the skin's at RAS points in mm, shape (..., 3)."""
+        points = np.asarray(points_mm, dtype=np.float32)
+        canonical = self.person.to_canonical(points)
+        found = self.plan.fields(canonical, self.person)
+        for name in self.plan.BONES:
+            found.setdefault(f"cortex.{name}", np.full(points.shape[:-1], 0.8, dtype=np.float32))
+        rough = self.person.noise("mid", canonical)
+        found.update(blemish_fields(points, rough, found.get("fine", rough), self.blemishes))
+        return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
+
+    def bones(self, points_mm: NDArray) -> Fields:
+        """Return the distance to every bone's surface at RAS points in mm, by name."""
+        found = self.plan.fields(self.person.to_canonical(points_mm), self.person)
+        return {name: found[f"bone.{name}"] for name in self.plan.BONES}
+
+    def body(self, points_mm: NDArray) -> Floats:
+        """Return the distance to the skin at RAS points in mm, shape (..., 3)."""
+        return self.plan.body(self.person.to_canonical(points_mm), self.person)
+
+    @property
+    def centre_mm(self) -> Floats:
+        """RAS position of the middle of the field of view that suits the site, shape (3,)."""
+        person = self.person
+        centre = f32(self.plan.CENTRE_MM) * person.scale
+        return person.to_patient_direction(centre) + person.offset_mm
+
+
+def make_anatomy(site: str, seed: int) -> Anatomy:
+    """Return the healthy anatomy of a seed."""
+    plan = site_plan(site)
+    return Anatomy(site, plan, make_person(seed, plan.TRAITS, sided=plan.SIDED))

@@ -1,0 +1,287 @@
+"""Edema and its look-alikes: where they lie, how large and how bright they are.
+
+Sizes follow lesions measured on patients: log-normal volumes with one component of small
+subchondral lesions (mu 3.5, sigma 1.3 of ln mm3) and one of contusions and inflammation (mu 7.5,
+sigma 1.0), an elongation of about 2, and edges that fade over 0.5 to 1.5 mm. The border is where
+the amount has fallen to half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfc
+from scipy.stats import special_ortho_group
+
+from bmepipe.errors import unknown_choice
+from bmepipe.phantom.layers import Fields
+from bmepipe.phantom.shapes import Floats, f32
+
+EDEMA = "edema"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place where a lesion may start: canonical mm, and how far from it, in mm."""
+
+    bone: str
+    centre_mm: tuple[float, float, float]
+    spread_mm: float = 9.0
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Spots that are struck together, as in a kissing contusion; `weight` is how often."""
+
+    name: str
+    spots: tuple[Spot, ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Blemish:
+    """An edema or look-alike inside one bone.
+
+    Parameters
+    ----------
+    kind : str
+        "edema" or a key of `LOOK_ALIKES`.
+    bone : str
+    pattern : str
+        Name of the pattern that put it there.
+    centre_mm : ndarray, shape (3,)
+        RAS.
+    radii_mm : ndarray, shape (3,)
+    axes : ndarray, shape (3, 3)
+        Directions of the radii as columns, RAS.
+    amount : float
+        Share of the marrow that is replaced in the core, 0 to 1.
+    edge_mm : float
+        Standard deviation of the error function along which the amount falls.
+    roughness_mm : float
+        How far noise moves the border.
+    unevenness : float
+        Coefficient of variation inside.
+    """
+
+    kind: str
+    bone: str
+    pattern: str
+    centre_mm: Floats
+    radii_mm: Floats
+    axes: Floats
+    amount: float
+    edge_mm: float
+    roughness_mm: float
+    unevenness: float
+
+    def distance(self, points_mm: Floats, rough: Floats) -> Floats:
+        """Return the distance in mm to the border, negative inside, of points (n, 3)."""
+        scaled = (points_mm - self.centre_mm) @ (self.axes / self.radii_mm)
+        first = np.sqrt((scaled**2).sum(-1))
+        second = np.sqrt(((scaled / self.radii_mm) ** 2).sum(-1))
+        distance = first * (first - 1) / np.maximum(second, 1e-6)
+        return distance + np.float32(self.roughness_mm) * rough
+
+    @property
+    def reach_mm(self) -> float:
+        """Radius of the ball outside which nothing of it is left."""
+        return float(self.radii_mm.max() + 4 * self.edge_mm + 3 * self.roughness_mm)
+
+
+@dataclass(frozen=True)
+class LookAlike:
+    """A look-alike that lies in the marrow: its truth label, tissue and sizes."""
+
+    label: int
+    tissue: str
+    radius_mm: tuple[float, float]
+    elongation: tuple[float, float]
+    amount: tuple[float, float]
+    edge_mm: float
+    surface_mm: tuple[float, float]  # depth of its centre below the surface
+
+
+LOOK_ALIKES: Mapping[str, LookAlike] = MappingProxyType(
+    {
+        "red_marrow_island": LookAlike(
+            1, "red_marrow", (3.0, 6.0), (1.0, 2.5), (0.6, 0.9), 1.2, (6, 30)
+        ),
+        "vessel": LookAlike(2, "vein", (0.7, 1.1), (8, 16), (0.7, 1.0), 0.3, (2, 14)),
+        "cyst": LookAlike(3, "cyst", (1.5, 4.0), (1.0, 1.3), (1.0, 1.0), 0.2, (2, 5)),
+        "haemangioma": LookAlike(
+            4, "haemangioma", (3.0, 6.0), (1.0, 1.4), (0.8, 1.0), 0.5, (8, 30)
+        ),
+        "sclerosis": LookAlike(5, "sclerosis", (2.0, 5.0), (1.5, 3.0), (0.8, 1.0), 0.5, (1, 4)),
+        "streaks": LookAlike(7, "red_marrow", (0.9, 1.5), (8, 14), (0.4, 0.7), 0.5, (5, 25)),
+    }
+)
+REGIONAL: Mapping[str, int] = MappingProxyType(
+    {"growth_plate": 6, "fat_sat_failure": 8, "ghosts": 9}
+)
+
+
+def confounder_names() -> list[str]:
+    """Return the names of all look-alikes and faults that can be asked for, sorted."""
+    return sorted([*LOOK_ALIKES, *REGIONAL])
+
+
+def check_confounders(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, "all" replaced by every one; UnknownChoice lists the known ones."""
+    if "all" in names:
+        return tuple(confounder_names())
+    for name in names:
+        if name not in confounder_names():
+            raise unknown_choice("confounder", name, [*confounder_names(), "all"])
+    return tuple(names)
+
+
+class HasBones(Protocol):
+    """What is asked of an anatomy here."""
+
+    def bones(self, points_mm: NDArray) -> Fields:
+        """Return the distance to every bone's surface at RAS points, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Points inside the bones among which lesions are placed.
+
+    Parameters
+    ----------
+    points_mm : ndarray, shape (n, 3)
+        RAS.
+    canonical_mm : ndarray, shape (n, 3)
+    depth_mm : dict of str to ndarray, shape (n,)
+        Depth below the surface of each bone; negative outside it.
+    """
+
+    points_mm: Floats
+    canonical_mm: Floats
+    depth_mm: Mapping[str, Floats]
+
+
+def place_edema(
+    ground: Ground, patterns: Sequence[Pattern], rng: np.random.Generator
+) -> list[Blemish]:
+    """Return one to five edema lesions, the first of at least about 0.5 mL."""
+    wanted = 1 + min(int(rng.poisson(1.4)), 4)
+    weights = np.array([p.weight for p in patterns])
+    found: list[Blemish] = []
+    while len(found) < wanted:
+        pattern = patterns[int(rng.choice(len(patterns), p=weights / weights.sum()))]
+        for spot in pattern.spots[: wanted - len(found)]:
+            volume = _edema_mm3(rng, large=not found)
+            found.append(_edema(ground, spot, pattern.name, volume, rng))
+    return found
+
+
+def _edema_mm3(rng: np.random.Generator, *, large: bool) -> float:
+    if large:
+        return float(np.clip(rng.lognormal(7.5, 0.7), 1100, 9000))
+    small = rng.random() < 0.5
+    return float(np.clip(rng.lognormal(3.9, 1.2) if small else rng.lognormal(7.2, 0.9), 25, 9000))
+
+
+def _edema(
+    ground: Ground, spot: Spot, pattern: str, volume_mm3: float, rng: np.random.Generator
+) -> Blemish:
+    # Part of the ellipsoid falls outside the marrow, so that it is drawn larger than the lesion.
+    mean_radius = (volume_mm3 * 1.5 / (4 / 3 * np.pi)) ** (1 / 3)
+    stretch = np.sqrt(np.clip(rng.normal(2.1, 0.5), 1.2, 4.0))
+    radii = mean_radius * np.array([stretch, 1.0, 1 / stretch])
+    touching = rng.random() < 0.87
+    deep = (0.15, 0.6) if touching else (1.2, 2.0)
+    depth = float(np.clip(rng.uniform(*deep) * radii[1], 1.5, 14))
+    centre = _pick(ground, spot, depth, rng)
+    return Blemish(
+        EDEMA,
+        spot.bone,
+        pattern,
+        centre,
+        f32(radii),
+        _turned(rng),
+        float(rng.uniform(0.4, 1.0)),
+        float(rng.uniform(0.5, 1.3)),
+        float(min(0.9, 0.12 * mean_radius)),
+        float(rng.uniform(0.12, 0.3)),
+    )
+
+
+def _pick(ground: Ground, spot: Spot, depth_mm: float, rng: np.random.Generator) -> Floats:
+    depth = ground.depth_mm[spot.bone]
+    away = np.linalg.norm(ground.canonical_mm - f32(spot.centre_mm), axis=1)
+    for slack in (1.0, 2.0, 4.0, 100.0):
+        near = (away < spot.spread_mm * np.sqrt(slack)) & (np.abs(depth - depth_mm) < slack)
+        if near.any():
+            return ground.points_mm[rng.choice(np.flatnonzero(near))]
+    return ground.points_mm[int(np.argmin(away + 1000 * (depth < 1)))]
+
+
+def _turned(rng: np.random.Generator) -> Floats:
+    return f32(special_ortho_group.rvs(3, random_state=rng))
+
+
+def place_look_alikes(
+    ground: Ground, names: Sequence[str], bones: Sequence[str], rng: np.random.Generator
+) -> list[Blemish]:
+    """Return one to three of each named look-alike that lies in the marrow."""
+    sizes = np.array([(ground.depth_mm[bone] > 0).sum() for bone in bones], dtype=float)
+    found = []
+    for name in (n for n in names if n in LOOK_ALIKES):
+        for _ in range(int(rng.integers(1, 4))):
+            bone = bones[int(rng.choice(len(bones), p=sizes / sizes.sum()))]
+            found.append(_look_alike(ground, name, bone, rng))
+    return found
+
+
+def _look_alike(ground: Ground, name: str, bone: str, rng: np.random.Generator) -> Blemish:
+    kind = LOOK_ALIKES[name]
+    radius, stretch = rng.uniform(*kind.radius_mm), rng.uniform(*kind.elongation)
+    inside = np.flatnonzero(ground.depth_mm[bone] > 2)
+    anchor = ground.canonical_mm[rng.choice(inside)]
+    spot = Spot(bone, tuple(float(v) for v in anchor), 25.0)  # type: ignore[arg-type]
+    centre = _pick(ground, spot, float(rng.uniform(*kind.surface_mm)), rng)
+    return Blemish(
+        name,
+        bone,
+        name,
+        centre,
+        f32([radius * stretch, radius, radius]),
+        _turned(rng),
+        float(rng.uniform(*kind.amount)),
+        kind.edge_mm,
+        0.0 if name in ("cyst", "vessel") else 0.15 * radius,
+        0.1,
+    )
+
+
+def blemish_fields(
+    points_mm: Floats, rough: Floats, fine: Floats, blemishes: Sequence[Blemish]
+) -> Fields:
+    """Return for each kind among `blemishes` the fields ``KIND.amount`` and ``KIND.distance``.
+
+    Parameters
+    ----------
+    points_mm : ndarray, shape (..., 3)
+        RAS.
+    rough, fine : ndarray, shape (...)
+        Random fields of unit variance: for the border and for the inside.
+    """
+    flat = points_mm.reshape(-1, 3)
+    found: Fields = {}
+    for blemish in blemishes:
+        amount = found.setdefault(f"{blemish.kind}.amount", np.zeros(len(flat), np.float32))
+        border = found.setdefault(f"{blemish.kind}.distance", np.full(len(flat), 25, np.float32))
+        near = np.flatnonzero((np.abs(flat - blemish.centre_mm) < blemish.reach_mm).all(1))
+        distance = blemish.distance(flat[near], rough.ravel()[near])
+        share = 0.5 * erfc(distance / (np.sqrt(2) * blemish.edge_mm)) * blemish.amount
+        uneven = np.clip(1 + blemish.unevenness * fine.ravel()[near], 0.3, 1.6)
+        amount[near] = np.maximum(amount[near], np.clip(share * uneven, 0, 1))
+        border[near] = np.minimum(border[near], distance)
+    return {key: value.reshape(points_mm.shape[:-1]) for key, value in found.items()}

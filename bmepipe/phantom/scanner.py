@@ -1,0 +1,233 @@
+"""What a scanner makes of an anatomy: partial volume, contrast, coil, faults and noise."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.phantom.anatomy import Anatomy
+from bmepipe.phantom.layers import Fields, Layer, cover
+from bmepipe.phantom.lesions import EDEMA, LOOK_ALIKES
+from bmepipe.phantom.sampling import Planes
+from bmepipe.phantom.shapes import Floats, f32
+from bmepipe.phantom.tissue import TISSUES, Sequence, Technique, fat_weight, image_signal, signals
+from bmepipe.volume import Grid
+
+_THREADS = 2
+_TEXTURE = 0.05  # coefficient of variation of the trabecular texture
+_TISSUE_OF = {EDEMA: "edema", **{name: kind.tissue for name, kind in LOOK_ALIKES.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What fills each voxel, before any scanner fault.
+
+    Parameters
+    ----------
+    water, fat : ndarray, shape (i, j, k)
+        Signals of the two pools, weighted by the slice profile.
+    bones : ndarray of float32, shape (b, i, j, k)
+        Share of each voxel within each bone, over the slice and its gap.
+    edema, marrow : ndarray of float32, shape (b, i, j, k)
+        Likewise of edema and of the space inside the cortex, per bone.
+    look_alikes : ndarray of uint8, shape (i, j, k)
+        Labels.
+    """
+
+    water: Floats
+    fat: Floats
+    bones: Floats
+    edema: Floats
+    marrow: Floats
+    look_alikes: NDArray[np.uint8]
+
+
+def fill_voxels(
+    anatomy: Anatomy, planes: Planes, sequence: Sequence, thickness_mm: float
+) -> Content:
+    """Return the content of every voxel of the slices, from several planes in each."""
+    shape, bones = planes.grid.shape, anatomy.plan.BONES
+    pools = np.zeros((2, *shape), np.float32)
+    shares = np.zeros((3, len(bones), *shape), np.float32)
+    content = Content(
+        pools[0], pools[1], shares[0], shares[1], shares[2], np.zeros(shape, np.uint8)
+    )
+    palette = {name: signals(name, sequence) for name in TISSUES}
+    profile = _profile(planes.offsets_mm, thickness_mm)
+
+    def one(k: int) -> None:
+        _fill_slice(anatomy, planes, k, palette, profile, content)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(one, range(shape[2])))
+    return content
+
+
+def _profile(offsets_mm: NDArray[np.float64], thickness_mm: float) -> Floats:
+    # A selective pulse excites a trapezoid: flat within, falling over a fifth at either side.
+    away = np.abs(offsets_mm) / thickness_mm
+    weights = np.clip((0.6 - away) / 0.2, 0, 1)
+    return f32(weights / weights.sum())
+
+
+def _fill_slice(
+    anatomy: Anatomy,
+    planes: Planes,
+    k: int,
+    palette: dict[str, tuple[float, float]],
+    profile: Floats,
+    content: Content,
+) -> None:
+    window = (*planes.window, k)
+    count = len(profile)
+    # As wide as what lies between two planes, so that slanting surfaces show no terraces.
+    step = max(planes.grid.spacing_mm[0], 0.8 * planes.grid.spacing_mm[2] / count)
+    for weight, f in zip(profile, planes.slice_planes(k), strict=True):
+        picture = _Picture(f["body"].shape, palette)
+        picture.paint(anatomy.plan.layers(f, anatomy.person, step))
+        for number, bone in enumerate(anatomy.plan.BONES):
+            whole = cover(f[f"bone.{bone}"], step)
+            if not whole.any():
+                continue
+            depth = f[f"bone.{bone}"] + f[f"cortex.{bone}"]
+            inner = cover(depth, step)
+            picture.paint([Layer("cortex", whole), Layer("yellow_marrow", inner)])
+            picture.paint(anatomy.plan.marrow(f, anatomy.person, bone), within=inner)
+            picture.paint(_blemishes(f), within=inner)
+            content.bones[number][window] += whole / count
+            content.marrow[number][window] += inner / count
+            if f"{EDEMA}.distance" in f:
+                held = cover(np.maximum(depth, f[f"{EDEMA}.distance"]), step)
+                content.edema[number][window] += held / count
+            _label(f, inner, content.look_alikes[window])
+        texture = 1 + np.float32(_TEXTURE) * f["fine"]
+        content.water[window] += weight * picture.water * texture
+        content.fat[window] += weight * picture.fat * texture
+
+
+class _Picture:
+    """Two images, water and fat, on which tissues are laid over one another."""
+
+    def __init__(self, shape: tuple[int, ...], palette: dict[str, tuple[float, float]]) -> None:
+        self.water, self.fat = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self._palette = palette
+
+    def paint(self, layers: list[Layer], *, within: Floats | None = None) -> None:
+        for layer in layers:
+            opacity = layer.opacity if within is None else layer.opacity * within
+            water, fat = self._palette[layer.tissue]
+            self.water += opacity * (np.float32(water) - self.water)
+            self.fat += opacity * (np.float32(fat) - self.fat)
+
+
+def _blemishes(f: Fields) -> list[Layer]:
+    kinds = [key.removesuffix(".amount") for key in f if key.endswith(".amount")]
+    kinds.sort(key=lambda kind: kind == EDEMA)
+    return [Layer(_TISSUE_OF[kind], f[f"{kind}.amount"]) for kind in kinds]
+
+
+def _label(f: Fields, inner: Floats, labels: NDArray[np.uint8]) -> None:
+    for name, kind in LOOK_ALIKES.items():
+        if f"{name}.distance" in f:
+            labels[(f[f"{name}.distance"] < 0) & (inner > 0.5)] = kind.label
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Scanner faults of one series.
+
+    Parameters
+    ----------
+    snr : float
+        Of fat-suppressed yellow marrow, or five times less than that of T1 marrow.
+    coil : float
+        Depth of the coil's shading over the field, 0 to 1.
+    fat_failure : tuple of float, optional
+        RAS centre (3), radius in mm and residual fat in a ball where the suppression failed.
+    ghost : float
+        Amplitude of the ghosts along the rows' direction.
+    """
+
+    snr: float = 12.0
+    coil: float = 0.25
+    fat_failure: tuple[float, float, float, float, float] | None = None
+    ghost: float = 0.0
+
+
+def make_image(
+    content: Content,
+    grid: Grid,
+    sequence: Sequence,
+    faults: Faults,
+    shift_px: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """Return the magnitude image, shape ``grid.shape``; yellow marrow at T1 is about 500."""
+    water, fat = content.water, _shift_columns(content.fat, shift_px)
+    left = residual_fat(grid, sequence, faults)
+    if sequence.technique is Technique.DIXON_FAT:
+        image = fat + sequence.residual_fat * water
+    else:
+        image = water + left * fat
+    image = np.abs(_resolve(np.abs(image)))
+    if faults.ghost:
+        image = image + faults.ghost * np.roll(image, grid.shape[1] // 3, axis=1)
+    image *= coil_shading(grid, faults.coil, rng)
+    marrow = image_signal("yellow_marrow", sequence)
+    sigma = np.float32(marrow / faults.snr)
+    noise = rng.standard_normal((2, *grid.shape), dtype=np.float32) * sigma
+    brightest = 500.0 if sequence.technique is Technique.SPIN_ECHO else 110.0
+    return np.hypot(image + noise[0], noise[1]) * np.float32(brightest / marrow)
+
+
+def residual_fat(grid: Grid, sequence: Sequence, faults: Faults) -> Floats | float:
+    """Return the share of fat signal that is left: a number, or a map where saturation failed."""
+    base = fat_weight(sequence)
+    if faults.fat_failure is None or sequence.technique is not Technique.FAT_SAT:
+        return base
+    *centre, radius, worst = faults.fat_failure
+    axes = [np.arange(n, dtype=np.float32) for n in grid.shape]
+    index = np.meshgrid(*axes, indexing="ij", sparse=True)
+    place = [
+        sum(np.float32(grid.affine[a, b]) * index[b] for b in range(3))
+        + np.float32(grid.affine[a, 3] - centre[a])
+        for a in range(3)
+    ]
+    away = np.sqrt(place[0] ** 2 + place[1] ** 2 + place[2] ** 2) / np.float32(radius)
+    return f32(base + (worst - base) * np.clip(1.3 - away, 0, 1) ** 2)
+
+
+def _shift_columns(image: Floats, pixels: float) -> Floats:
+    whole, share = int(np.floor(pixels)), np.float32(pixels - np.floor(pixels))
+    first = np.roll(image, whole, axis=0)
+    return first * (1 - share) + np.roll(image, whole + 1, axis=0) * share
+
+
+def _resolve(image: Floats) -> Floats:
+    """Return the image at the resolution of an ordinary acquisition, with its faint ringing.
+
+    K-space is filled to 95 % along the rows' direction and 80 % across, and tapered at its rim.
+    """
+    windows = []
+    for n, filled in zip(image.shape[:2], (0.95, 0.8), strict=True):
+        frequency = np.abs(np.fft.fftfreq(n)) * 2 / filled
+        taper = 0.6 + 0.4 * np.cos(np.pi * frequency / 1.2)
+        windows.append(f32(np.where(frequency > 1, 0, taper)))
+    window = windows[0][:, None] * windows[1]
+    result = np.empty_like(image)
+    for k in range(image.shape[2]):
+        result[:, :, k] = np.fft.ifft2(np.fft.fft2(image[:, :, k]) * window).real
+    return result
+
+
+def coil_shading(grid: Grid, depth: float, rng: np.random.Generator) -> Floats:
+    """Return a smooth shading of mean about 1, as of a surface coil and a dielectric wave."""
+    axes = [np.linspace(-1, 1, n, dtype=np.float32) for n in grid.shape]
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    a = f32(rng.uniform(-1, 1, 6))
+    slope = a[0] * x + a[1] * y + np.float32(0.5) * a[2] * z
+    bend = a[3] * x * y + a[4] * np.cos(np.float32(2.2) * x) + a[5] * np.cos(np.float32(2.2) * y)
+    return np.exp(np.float32(depth) * (np.float32(0.5) * slope + np.float32(0.35) * bend))

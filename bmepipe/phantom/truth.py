@@ -1,0 +1,105 @@
+"""The truth of a phantom in millilitres, from the shapes themselves and not from the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.phantom.anatomy import Anatomy
+from bmepipe.phantom.lesions import EDEMA, Blemish
+from bmepipe.phantom.scanner import Content
+from bmepipe.result import BoneMeasurement
+from bmepipe.site import Site
+from bmepipe.volume import Grid
+
+_FINE_MM = 0.4
+
+
+@dataclass(frozen=True)
+class LesionTruth:
+    """One edema lesion: its bone, what put it there and its volume inside the marrow."""
+
+    number: int
+    bone: str
+    pattern: str
+    lesion_ml: float
+    amount: float
+    centre_mm: tuple[float, float, float]
+
+
+def lesion_rows(anatomy: Anatomy) -> tuple[LesionTruth, ...]:
+    """Return a row per edema lesion; where two overlap, each counts its own whole."""
+    edema = [blemish for blemish in anatomy.blemishes if blemish.kind == EDEMA]
+    rows = []
+    for number, blemish in enumerate(edema, start=1):
+        x, y, z = (float(v) for v in blemish.centre_mm)
+        volume = lesion_ml(anatomy, blemish)
+        rows.append(
+            LesionTruth(number, blemish.bone, blemish.pattern, volume, blemish.amount, (x, y, z))
+        )
+    return tuple(rows)
+
+
+def lesion_ml(anatomy: Anatomy, blemish: Blemish, step_mm: float = _FINE_MM) -> float:
+    """Return the volume in mL of a lesion within its bone's marrow, counted on a fine grid."""
+    reach = blemish.radii_mm.max() * 1.05 + 3 * blemish.roughness_mm + step_mm
+    half = np.arange(-reach, reach + step_mm, step_mm, dtype=np.float32)
+    box = np.stack(np.meshgrid(half, half, half, indexing="ij"), -1).reshape(-1, 3)
+    points = box + blemish.centre_mm
+    canonical = anatomy.person.to_canonical(points)
+    inside = blemish.distance(points, anatomy.person.noise("mid", canonical)) < 0
+    points = points[inside]
+    f = anatomy.fields(points)
+    marrow = f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0
+    return float(marrow.sum() * step_mm**3 / 1000)
+
+
+def paint_bones(content: Content, names: Sequence[str], site: Site) -> NDArray[np.uint8]:
+    """Return the label map: a voxel is the bone that fills most of it, if at least half."""
+    label = {bone.name: bone.label for bone in site.bones}
+    labels = np.zeros(content.bones.shape[1:], np.uint8)
+    best = np.full(labels.shape, 0.5, np.float32)
+    for share, name in zip(content.bones, names, strict=True):
+        chosen = share >= best
+        labels[chosen], best[chosen] = label[name], share[chosen]
+    return labels
+
+
+def bone_rows(
+    case: str,
+    anatomy: Anatomy,
+    site: Site,
+    content: Content,
+    grid: Grid,
+    failed: NDArray[np.bool_],
+    lesions: Sequence[LesionTruth],
+) -> tuple[BoneMeasurement, ...]:
+    """Return a row per bone of the site that the phantom holds."""
+    rows = []
+    for number, name in enumerate(anatomy.plan.BONES):
+        marrow = float(content.marrow[number].sum())
+        edema = float(content.edema[number].sum()) * grid.voxel_ml
+        own = [lesion.lesion_ml for lesion in lesions if lesion.bone == name]
+        bad = float(content.marrow[number][failed].sum())
+        rows.append(
+            BoneMeasurement(
+                case=case,
+                site=site.name,
+                bone=name,
+                bone_ml=float(content.bones[number].sum()) * grid.voxel_ml,
+                edema_ml=edema,
+                edema_ml_low=edema,
+                edema_ml_high=edema,
+                edema_percent=100 * edema / (marrow * grid.voxel_ml) if marrow else None,
+                assessable_percent=100 * (1 - bad / marrow) if marrow else None,
+                lesion_count=len(own),
+                largest_lesion_ml=max(own, default=0.0),
+                t1_ratio=None,
+                t2fs_ratio=None,
+                note="truth from the supersampled shape",
+            )
+        )
+    return tuple(rows)
