@@ -30,6 +30,13 @@ _MAY_BE_EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
+# Values that these attributes may have; what a scanner or a de-identifier wrote besides is left out.
+_ENUMERATED = {
+    "PatientSex": ("M", "F", "O", ""),
+    "PatientSexNeutered": ("ALTERED", "UNALTERED", ""),
+    "SmokingStatus": ("YES", "NO", "UNKNOWN"),
+    "PregnancyStatus": (1, 2, 3, 4),
+}
 _SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 _LATERALITY = {"L": "left", "R": "right"}
 
@@ -77,6 +84,9 @@ def source_headers(result: EdemaResult) -> list[Dataset]:
 
 
 def _completed(header: Dataset, series_uid: str) -> Dataset:
+    for keyword, known in _ENUMERATED.items():
+        if keyword in header and header.get(keyword) not in known:
+            delattr(header, keyword)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in header:
             setattr(header, keyword, "")

@@ -87,12 +87,12 @@ def report(
 ) -> MeasurementReport:
     """Return the content of the report: one group of measurements per segment."""
     from highdicom.sr import MeasurementReport
-    from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
 
     rows = {row.bone: row for row in result.measurements}
     return MeasurementReport(
         observation_context=observer(result),
-        procedure_reported=codes.SCT.MagneticResonanceImaging,
+        procedure_reported=Code("113091000", "SCT", "Magnetic resonance imaging"),
         imaging_measurements=[
             group(result, segment, rows[segment.bone.name], str(sources[0].SeriesInstanceUID))
             for segment in planned
