@@ -29,10 +29,10 @@ from bmepipe.phantom.shapes import (
 BONES = ("femur", "tibia", "patella", "fibula")
 TRAITS = {
     "flexion_deg": (-7.0, 11.0),
-    "fat_mm": (4.0, 13.0),
+    "fat_mm": (2.0, 9.0),
     "cartilage_mm": (1.7, 2.7),
     "fluid_mm": (0.1, 0.6),
-    "pouch_mm": (0.8, 3.2),
+    "pouch_mm": (0.5, 1.8),
     "red_marrow": (0.0, 0.35),
     "scar": (0.15, 0.5),
 }
@@ -46,6 +46,15 @@ PATTERNS = (
     Pattern("anterior tibia", (Spot("tibia", (2, 22, -14)), Spot("femur", (-22, 20, 14))), 0.7),
 )
 _HINGE_MM = (0.0, -6.0, 20.0)
+_ENDS_MM = (-42.0, 70.0)  # the atlas ends here; shafts and muscles go on unchanged
+# The hull of the deep tissue: height, then its least and greatest x and y there, in mm.
+_HULL = (
+    (-90, -43, -15, 5, 25, 45, 71, 110),
+    (-40, -42, -50, -57, -62, -66, -64, -68),
+    (46, 50, 46, 42, 40, 38, 40, 46),
+    (-54, -57, -55, -50, -45, -44, -44, -48),
+    (18, 22, 32, 44, 52, 55, 52, 54),
+)
 _MUSCLES = (
     "vastus_lateralis",
     "vastus_medialis",
@@ -71,7 +80,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     flexion = traits["flexion_deg"]
     thigh = turn(points_mm, rotation(0, flexion), _HINGE_MM)
     kneecap = turn(points_mm, rotation(0, 0.55 * flexion), _HINGE_MM)
-    bent = _bend(points_mm, flexion)
+    bent = _held(_bend(points_mm, flexion))
     found: Fields = _bones(points_mm, thigh, kneecap, person)
     found["cartilage"] = _cartilage(points_mm, thigh, kneecap, found, traits["cartilage_mm"])
     for name in ("meniscus_medial", "meniscus_lateral", "acl", "pcl"):
@@ -86,7 +95,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
         [solids[name].distance(points_mm, reach_mm=5) for name in _TENDONS]
         + [_quadriceps_tendon(kneecap), _patellar_tendon(points_mm, kneecap)]
     )
-    found["pouch"] = ellipsoid(kneecap, (8, 24, 58), (17, traits["pouch_mm"], 16))
+    found["pouch"] = ellipsoid(kneecap, (6, 27, 62), (15, traits["pouch_mm"], 13))
     found["height"] = points_mm[..., 2].copy()
     found["femur_height"] = thigh[..., 2].copy()
     for kind in ("fine", "mid", "broad"):
@@ -97,11 +106,23 @@ def fields(points_mm: Floats, person: Person) -> Fields:
 def body(points_mm: Floats, person: Person) -> Floats:
     """Return the distance to the skin at canonical points; fine on a grid of 4 mm."""
     bent = _bend(points_mm, person.traits["flexion_deg"])
-    hull = load_solids("knee")["body"].distance(bent, reach_mm=50)
+    low_x, high_x, low_y, high_y = (
+        np.interp(bent[..., 2], _HULL[0], row).astype(np.float32) for row in _HULL[1:]
+    )
+    wide, deep = (high_x - low_x) / 2, (high_y - low_y) / 2
+    x = np.abs(bent[..., 0] - (low_x + high_x) / 2) / wide
+    y = np.abs(bent[..., 1] - (low_y + high_y) / 2) / deep
+    hull = ((x**2.5 + y**2.5) ** 0.4 - 1) * np.minimum(wide, deep)
     front = smooth_step(bent[..., 1], 15, 45)
     medial = smooth_step(bent[..., 0], 0, -45)
-    fat = np.float32(person.traits["fat_mm"]) * (1 - 0.6 * front) * (1 + 0.35 * medial)
-    return hull - fat - np.float32(1.5)
+    fat = np.float32(person.traits["fat_mm"]) * (1 - 0.5 * front) * (1 + 0.35 * medial)
+    return f32(hull - fat - np.float32(1.5))
+
+
+def _held(points_mm: Floats) -> Floats:
+    held = points_mm.copy()
+    np.clip(held[..., 2], *_ENDS_MM, out=held[..., 2])
+    return held
 
 
 def _bend(points_mm: Floats, degrees: float) -> Floats:
@@ -117,11 +138,11 @@ def _bend(points_mm: Floats, degrees: float) -> Floats:
 
 def _bones(points: Floats, thigh: Floats, kneecap: Floats, person: Person) -> Fields:
     solids = load_solids("knee")
-    femur = solids["femur"].distance(thigh)
-    tibia = np.maximum(solids["tibia"].distance(points), _GAP_MM["tibia"] - femur)
+    femur = solids["femur"].distance(_held(thigh))
+    tibia = np.maximum(solids["tibia"].distance(_held(points)), _GAP_MM["tibia"] - femur)
     patella = np.maximum(solids["patella"].distance(kneecap), _GAP_MM["patella"] - femur)
     patella = np.maximum(patella, 1.0 - tibia)
-    fibula = np.maximum(solids["fibula"].distance(points), 1.2 - tibia)
+    fibula = np.maximum(solids["fibula"].distance(_held(points)), 1.2 - tibia)
     fibula = np.maximum(fibula, 2.0 - femur)
     found: Fields = {
         "bone.femur": femur,
@@ -130,8 +151,8 @@ def _bones(points: Floats, thigh: Floats, kneecap: Floats, person: Person) -> Fi
         "bone.fibula": fibula,
     }
     # Thick tubes at the shafts, a thin plate under cartilage.
-    found["cortex.femur"] = 0.7 + 2.6 * smooth_step(thigh[..., 2], 42, 85)
-    found["cortex.tibia"] = 0.8 + 2.6 * smooth_step(points[..., 2], -28, -75)
+    found["cortex.femur"] = 0.7 + 2.6 * smooth_step(thigh[..., 2], 52, 95)
+    found["cortex.tibia"] = 0.8 + 2.6 * smooth_step(points[..., 2], -32, -80)
     found["cortex.fibula"] = 0.8 + 1.4 * smooth_step(points[..., 2], -25, -60)
     return found
 
@@ -195,9 +216,9 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("skin", cover(skin, step_mm)),
         Layer("fat", cover(skin + 1.6, step_mm)),
         Layer("septum", sheet(f["mid"], 0.08) * cover(skin + 2.0, step_mm) * 0.35),
-        Layer("fascia", film(f["muscle"], 0.5, step_mm) * 0.6),
-        Layer("muscle", cover(f["muscle"] + 0.4, step_mm)),
-        Layer("fat", sheet(f["seam"], 0.9) * cover(f["muscle"] + 0.4, step_mm) * 0.7),
+        Layer("fascia", film(f["muscle"] - 0.2, 0.3, step_mm) * 0.5),
+        Layer("muscle", cover(f["muscle"], step_mm)),
+        Layer("fat", sheet(f["seam"], 0.8) * cover(f["muscle"], step_mm) * 0.7),
         Layer("fat", _streaks(f) * cover(f["muscle"] + 1.5, step_mm)),
         Layer("fat", cover(f["hoffa"], step_mm)),
         Layer("septum", sheet(f["mid"], 0.16) * cover(f["hoffa"], step_mm) * 0.6),

@@ -98,7 +98,7 @@ def _spin_echo(tr_ms: float, te_ms: float) -> Sequence:
 
 
 def _fat_sat(tr_ms: float, te_ms: float) -> Sequence:
-    return Sequence(Technique.FAT_SAT, tr_ms, te_ms)
+    return Sequence(Technique.FAT_SAT, tr_ms, te_ms, residual_fat=0.06)
 
 
 def _stir(tr_ms: float, te_ms: float, ti_ms: float) -> Sequence:

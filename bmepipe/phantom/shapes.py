@@ -54,7 +54,7 @@ class Ellipsoids:
                 [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
                 [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
             ]
-        ).transpose(2, 0, 1)
+        ).transpose(2, 1, 0)  # the rotation's rows are the axes of the radii
         return cls(f32(table[:, :3]), f32(table[:, 3:6]), f32(axes))
 
     @property

@@ -53,32 +53,38 @@ TISSUES: Mapping[str, Tissue] = MappingProxyType(
         "skin": Tissue(0.55, 0.05, 900, 28),
         "fat": Tissue(0.95, 0.95, 900, 40),
         "septum": Tissue(0.45, 0.35, 900, 25),
-        "muscle": Tissue(0.85, 0.02, 1130, 35, 1.26, 0.92),
+        "muscle": Tissue(0.83, 0.02, 1260, 34, 1.27, 0.93),
         "fascia": Tissue(0.25, 0.1, 800, 12),
         "tendon": Tissue(0.16, 0.02, 700, 9),
         "ligament": Tissue(0.35, 0.05, 800, 20),
         "meniscus": Tissue(0.30, 0.0, 900, 13),
-        "cartilage": Tissue(0.80, 0.0, 1060, 42, 1.17, 0.88),
-        "fluid": Tissue(1.0, 0.0, 2850, 1210, 1.27, 0.63),
+        "cartilage": Tissue(0.77, 0.0, 1175, 39, 1.21, 0.91),
+        "fluid": Tissue(1.0, 0.0, 3200, 1050, 1.22, 0.70),
         "synovium": Tissue(0.85, 0.15, 1200, 60),
         "cyst": Tissue(1.0, 0.0, 2700, 900, 1.27, 0.63),
-        "vein": Tissue(1.0, 0.0, 1500, 180, 1.2, 0.67),
+        "vein": Tissue(0.99, 0.0, 1690, 134, 1.14, 0.77),
         "artery": Tissue(0.30, 0.0, 1400, 60),
         "nerve": Tissue(0.8, 0.3, 1100, 60),
         "cortex": Tissue(0.05, 0.1, 500, 3),
-        "yellow_marrow": Tissue(0.90, 0.90, 1100, 40),
-        "red_marrow": Tissue(0.92, 0.40, 900, 32),
-        "edema": Tissue(0.95, 0.20, 1150, 78),
-        "sclerosis": Tissue(0.33, 0.40, 900, 20),
+        "yellow_marrow": Tissue(0.90, 0.88, 900, 32, 1.20, 0.93),
+        "red_marrow": Tissue(0.91, 0.375, 1160, 23, 1.20, 0.87),
+        "edema": Tissue(0.92, 0.17, 1175, 85, 1.27, 0.94),
+        "sclerosis": Tissue(0.32, 0.30, 835, 21, 1.27, 0.95),
         "haemangioma": Tissue(1.0, 0.62, 1150, 105),
-        "disc": Tissue(0.95, 0.0, 1165, 102, 1.0, 1.0),
-        "disc_dry": Tissue(0.80, 0.02, 900, 52),
+        "disc": Tissue(0.75, 0.0, 1144, 113, 1.0, 0.99),
+        "disc_dry": Tissue(0.50, 0.02, 542, 55, 1.18, 0.80),
         "annulus": Tissue(0.45, 0.02, 800, 24),
         "csf": Tissue(1.0, 0.0, 3400, 1500, 1.25, 1.0),
         "cord": Tissue(0.70, 0.0, 780, 95),
         "labrum": Tissue(0.30, 0.02, 900, 14),
         "growth_plate": Tissue(0.85, 0.05, 1060, 48),
     }
+)
+
+
+# Share of the marrow that is replaced by "edema" in the grades of the table of ratios.
+EDEMA_GRADES: Mapping[str, float] = MappingProxyType(
+    {"mild": 0.25, "moderate": 0.55, "intense": 1.0}
 )
 
 
