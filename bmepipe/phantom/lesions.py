@@ -20,7 +20,8 @@ from scipy.stats import special_ortho_group
 
 from bmepipe.errors import unknown_choice
 from bmepipe.phantom.layers import Fields
-from bmepipe.phantom.shapes import Floats, f32
+from bmepipe.phantom.shapes import FAR_MM, Floats, f32
+from bmepipe.phantom.tissue import EDEMA_GRADES
 
 EDEMA = "edema"
 
@@ -51,6 +52,8 @@ class Blemish:
     ----------
     kind : str
         "edema" or a key of `LOOK_ALIKES`.
+    tissue : str
+        What replaces the marrow, a key of `tissue.TISSUES`.
     bone : str
     pattern : str
         Name of the pattern that put it there.
@@ -70,6 +73,7 @@ class Blemish:
     """
 
     kind: str
+    tissue: str
     bone: str
     pattern: str
     centre_mm: Floats
@@ -199,14 +203,16 @@ def _edema(
     deep = (0.15, 0.6) if touching else (1.2, 2.0)
     depth = float(np.clip(rng.uniform(*deep) * radii[1], 1.5, 14))
     centre = _pick(ground, spot, depth, rng)
+    grade = ("mild", "moderate", "intense")[int(rng.choice(3, p=(0.25, 0.45, 0.30)))]
     return Blemish(
         EDEMA,
+        EDEMA_GRADES[grade],
         spot.bone,
         pattern,
         centre,
         f32(radii),
         _turned(rng),
-        float(rng.uniform(0.4, 1.0)),
+        float(rng.uniform(0.75, 1.0)),
         float(rng.uniform(0.5, 1.3)),
         float(min(0.9, 0.12 * mean_radius)),
         float(rng.uniform(0.12, 0.3)),
@@ -249,6 +255,7 @@ def _look_alike(ground: Ground, name: str, bone: str, rng: np.random.Generator) 
     centre = _pick(ground, spot, float(rng.uniform(*kind.surface_mm)), rng)
     return Blemish(
         name,
+        kind.tissue,
         bone,
         name,
         centre,
@@ -264,7 +271,7 @@ def _look_alike(ground: Ground, name: str, bone: str, rng: np.random.Generator) 
 def blemish_fields(
     points_mm: Floats, rough: Floats, fine: Floats, blemishes: Sequence[Blemish]
 ) -> Fields:
-    """Return for each kind among `blemishes` the fields ``KIND.amount`` and ``KIND.distance``.
+    """Return the fields ``amount.TISSUE`` (0 to 1) and ``border.KIND`` (mm) of all blemishes.
 
     Parameters
     ----------
@@ -276,8 +283,8 @@ def blemish_fields(
     flat = points_mm.reshape(-1, 3)
     found: Fields = {}
     for blemish in blemishes:
-        amount = found.setdefault(f"{blemish.kind}.amount", np.zeros(len(flat), np.float32))
-        border = found.setdefault(f"{blemish.kind}.distance", np.full(len(flat), 25, np.float32))
+        amount = found.setdefault(f"amount.{blemish.tissue}", np.zeros(len(flat), np.float32))
+        border = found.setdefault(f"border.{blemish.kind}", np.full(len(flat), FAR_MM, np.float32))
         near = np.flatnonzero((np.abs(flat - blemish.centre_mm) < blemish.reach_mm).all(1))
         distance = blemish.distance(flat[near], rough.ravel()[near])
         share = 0.5 * erfc(distance / (np.sqrt(2) * blemish.edge_mm)) * blemish.amount

@@ -18,7 +18,6 @@ from bmepipe.volume import Grid
 
 _THREADS = 2
 _TEXTURE = 0.05  # coefficient of variation of the trabecular texture
-_TISSUE_OF = {EDEMA: "edema", **{name: kind.tissue for name, kind in LOOK_ALIKES.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,6 @@ def _fill_slice(
     profile: Floats,
     content: Content,
 ) -> None:
-    window = (*planes.window, k)
     count = len(profile)
     # As wide as what lies between two planes, so that slanting surfaces show no terraces.
     step = max(planes.grid.spacing_mm[0], 0.8 * planes.grid.spacing_mm[2] / count)
@@ -89,23 +87,57 @@ def _fill_slice(
         picture = _Picture(f["body"].shape, palette)
         picture.paint(anatomy.plan.layers(f, anatomy.person, step))
         for number, bone in enumerate(anatomy.plan.BONES):
-            whole = cover(f[f"bone.{bone}"], step)
-            if not whole.any():
+            box = _box(f[f"bone.{bone}"] < step)
+            if box is None:
                 continue
-            depth = f[f"bone.{bone}"] + f[f"cortex.{bone}"]
-            inner = cover(depth, step)
-            picture.paint([Layer("cortex", whole), Layer("yellow_marrow", inner)])
-            picture.paint(anatomy.plan.marrow(f, anatomy.person, bone), within=inner)
-            picture.paint(_blemishes(f), within=inner)
-            content.bones[number][window] += whole / count
-            content.marrow[number][window] += inner / count
-            if f"{EDEMA}.distance" in f:
-                held = cover(np.maximum(depth, f[f"{EDEMA}.distance"]), step)
-                content.edema[number][window] += held / count
-            _label(f, inner, content.look_alikes[window])
-        texture = 1 + np.float32(_TEXTURE) * f["fine"]
-        content.water[window] += weight * picture.water * texture
-        content.fat[window] += weight * picture.fat * texture
+            part = {key: value[box] for key, value in f.items()}
+            _paint_bone(anatomy, bone, part, step, picture.cut(box))
+            place = (*_shifted(box, planes.window), k)
+            _count(content, number, place, part, bone, step, count)
+        texture = weight * (1 + np.float32(_TEXTURE) * f["fine"])
+        content.water[(*planes.window, k)] += picture.water * texture
+        content.fat[(*planes.window, k)] += picture.fat * texture
+
+
+def _box(inside: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _shifted(box: tuple[slice, slice], window: tuple[slice, slice]) -> tuple[slice, slice]:
+    first, second = (
+        slice(b.start + w.start, b.stop + w.start) for b, w in zip(box, window, strict=True)
+    )
+    return first, second
+
+
+def _paint_bone(anatomy: Anatomy, bone: str, f: Fields, step: float, picture: _Picture) -> None:
+    inner = cover(f[f"bone.{bone}"] + f[f"cortex.{bone}"], step)
+    whole = cover(f[f"bone.{bone}"], step)
+    picture.paint([Layer("cortex", whole), Layer("yellow_marrow", inner)])
+    picture.paint(anatomy.plan.marrow(f, anatomy.person, bone), within=inner)
+    picture.paint(_blemishes(f), within=inner)
+
+
+def _count(
+    content: Content,
+    number: int,
+    place: tuple[slice, slice, int],
+    f: Fields,
+    bone: str,
+    step: float,
+    count: int,
+) -> None:
+    depth = f[f"bone.{bone}"] + f[f"cortex.{bone}"]
+    inner = cover(depth, step)
+    content.bones[number][place] += cover(f[f"bone.{bone}"], step) / count
+    content.marrow[number][place] += inner / count
+    if f"border.{EDEMA}" in f:
+        held = cover(np.maximum(depth, f[f"border.{EDEMA}"]), step)
+        content.edema[number][place] += held / count
+    _label(f, inner, content.look_alikes[place])
 
 
 class _Picture:
@@ -114,6 +146,12 @@ class _Picture:
     def __init__(self, shape: tuple[int, ...], palette: dict[str, tuple[float, float]]) -> None:
         self.water, self.fat = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self._palette = palette
+
+    def cut(self, box: tuple[slice, slice]) -> _Picture:
+        """Return a part of it; painting there paints here."""
+        part = _Picture((0,), self._palette)
+        part.water, part.fat = self.water[box], self.fat[box]
+        return part
 
     def paint(self, layers: list[Layer], *, within: Floats | None = None) -> None:
         for layer in layers:
@@ -124,15 +162,15 @@ class _Picture:
 
 
 def _blemishes(f: Fields) -> list[Layer]:
-    kinds = [key.removesuffix(".amount") for key in f if key.endswith(".amount")]
-    kinds.sort(key=lambda kind: kind == EDEMA)
-    return [Layer(_TISSUE_OF[kind], f[f"{kind}.amount"]) for kind in kinds]
+    tissues = [key.removeprefix("amount.") for key in f if key.startswith("amount.")]
+    tissues.sort(key=lambda tissue: tissue.startswith("edema"))
+    return [Layer(tissue, f[f"amount.{tissue}"]) for tissue in tissues]
 
 
 def _label(f: Fields, inner: Floats, labels: NDArray[np.uint8]) -> None:
     for name, kind in LOOK_ALIKES.items():
-        if f"{name}.distance" in f:
-            labels[(f[f"{name}.distance"] < 0) & (inner > 0.5)] = kind.label
+        if f"border.{name}" in f:
+            labels[(f[f"border.{name}"] < 0) & (inner > 0.5)] = kind.label
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,9 @@ class Solid:
         """
         points = np.ascontiguousarray(points_mm, dtype=np.float32).reshape(-1, 3)
         low, high = self.solids.box_mm
-        gap = np.maximum(np.maximum(low - points.max(0), points.min(0) - high), 0).max()
+        gap = max(
+            max(low[a] - points[:, a].max(), points[:, a].min() - high[a], 0.0) for a in range(3)
+        )
         if gap >= reach_mm:
             return np.full(np.shape(points_mm)[:-1], min(gap, FAR_MM), dtype=np.float32)
         result = np.empty(len(points), dtype=np.float32)

@@ -68,6 +68,8 @@ TISSUES: Mapping[str, Tissue] = MappingProxyType(
         "cortex": Tissue(0.05, 0.1, 500, 3),
         "yellow_marrow": Tissue(0.90, 0.88, 900, 32, 1.20, 0.93),
         "red_marrow": Tissue(0.91, 0.375, 1160, 23, 1.20, 0.87),
+        "edema_mild": Tissue(0.89, 0.597, 914, 45.4, 1.27, 0.94),
+        "edema_moderate": Tissue(0.88, 0.395, 1037, 62.5, 1.27, 0.94),
         "edema": Tissue(0.92, 0.17, 1175, 85, 1.27, 0.94),
         "sclerosis": Tissue(0.32, 0.30, 835, 21, 1.27, 0.95),
         "haemangioma": Tissue(1.0, 0.62, 1150, 105),
@@ -82,9 +84,9 @@ TISSUES: Mapping[str, Tissue] = MappingProxyType(
 )
 
 
-# Share of the marrow that is replaced by "edema" in the grades of the table of ratios.
-EDEMA_GRADES: Mapping[str, float] = MappingProxyType(
-    {"mild": 0.25, "moderate": 0.55, "intense": 1.0}
+# Edema by grade: the fat fraction falls from 0.60 over 0.40 to 0.17, the T2 of water rises.
+EDEMA_GRADES: Mapping[str, str] = MappingProxyType(
+    {"mild": "edema_mild", "moderate": "edema_moderate", "intense": "edema"}
 )
 
 
