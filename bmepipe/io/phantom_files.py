@@ -269,7 +269,8 @@ def _header(phantom: Phantom, files: _SeriesFiles, number: int) -> Dataset:
     dataset.SeriesInstanceUID = phantom_uid(*key, "series", files.number)
     dataset.FrameOfReferenceUID = phantom_uid(*key, "frame")
     dataset.PositionReferenceIndicator = ""
-    dataset.PatientName, dataset.PatientID = "PHANTOM", f"PHANTOM-{phantom.site}-{phantom.seed}"
+    dataset.PatientName = f"PHANTOM^{phantom.site.upper()}"
+    dataset.PatientID = f"PHANTOM-{phantom.site}-{phantom.seed}"
     dataset.PatientBirthDate, dataset.PatientSex = "", "O"
     dataset.PatientAge = f"{phantom.anatomy.person.age_years:03d}Y"
     dataset.StudyDescription = f"PHANTOM {phantom.site}, synthetic, seed {phantom.seed}"

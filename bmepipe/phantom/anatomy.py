@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.errors import unknown_choice
-from bmepipe.phantom import knee
+from bmepipe.phantom import knee, lumbar
 from bmepipe.phantom.layers import Fields, Layer
 from bmepipe.phantom.lesions import Blemish, Pattern, blemish_fields
 from bmepipe.phantom.person import Person, make_person
@@ -40,7 +40,9 @@ class SitePlan(Protocol):
         """Return what to paint inside the marrow of a bone."""
 
 
-PLANS: MappingProxyType[str, SitePlan] = MappingProxyType({"knee": knee})  # type: ignore[dict-item]
+PLANS: MappingProxyType[str, SitePlan] = MappingProxyType(
+    {"knee": knee, "lumbar": lumbar}  # type: ignore[dict-item]
+)
 
 
 def phantom_sites() -> list[str]:

@@ -28,11 +28,15 @@ EDEMA = "edema"
 
 @dataclass(frozen=True)
 class Spot:
-    """A place where a lesion may start: canonical mm, and how far from it, in mm."""
+    """A place where a lesion may start: canonical mm, and how far from it, in mm.
+
+    With a `normal`, as at an endplate, the lesion is a band across that direction.
+    """
 
     bone: str
     centre_mm: tuple[float, float, float]
     spread_mm: float = 9.0
+    normal: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,8 @@ def _edema(
     mean_radius = (volume_mm3 * 1.5 / (4 / 3 * np.pi)) ** (1 / 3)
     stretch = np.sqrt(np.clip(rng.normal(2.1, 0.5), 1.2, 4.0))
     radii = mean_radius * np.array([stretch, 1.0, 1 / stretch])
+    if spot.normal is not None:
+        radii = mean_radius * np.array([1.5, 1.25, 0.53])
     touching = rng.random() < 0.87
     deep = (0.15, 0.6) if touching else (1.2, 2.0)
     depth = float(np.clip(rng.uniform(*deep) * radii[1], 1.5, 14))
@@ -211,7 +217,7 @@ def _edema(
         pattern,
         centre,
         f32(radii),
-        _turned(rng),
+        _turned(rng) if spot.normal is None else _across(spot.normal),
         float(rng.uniform(0.75, 1.0)),
         float(rng.uniform(0.5, 1.3)),
         float(min(0.9, 0.12 * mean_radius)),
@@ -231,6 +237,14 @@ def _pick(ground: Ground, spot: Spot, depth_mm: float, rng: np.random.Generator)
 
 def _turned(rng: np.random.Generator) -> Floats:
     return f32(special_ortho_group.rvs(3, random_state=rng))
+
+
+def _across(normal: tuple[float, float, float]) -> Floats:
+    """Return axes whose last is the normal, shape (3, 3)."""
+    third = np.array(normal) / np.linalg.norm(normal)
+    first = np.cross([0.0, 1.0, 0.0] if abs(third[1]) < 0.9 else [1.0, 0.0, 0.0], third)
+    first /= np.linalg.norm(first)
+    return f32(np.stack([first, np.cross(third, first), third], axis=1))
 
 
 def place_look_alikes(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from bmepipe.phantom.shapes import Floats, f32, rotation
 
-_LATTICE, _LATTICE_MM = 128, 1.4
+_LATTICE, _LATTICE_MM = 96, 1.5
 _NOISES = {"fine": 0.7, "mid": 2.2, "broad": 7.0}  # smoothing in lattice steps
 
 
@@ -137,11 +137,12 @@ def _waves(rng: np.random.Generator, amplitude_mm: float, count: int = 6) -> Flo
 
 def _noises(seed: int) -> dict[str, Floats]:
     rng = np.random.default_rng([seed, 12])
-    white = rng.standard_normal((_LATTICE,) * 3, dtype=np.float32)
+    waves = fft.rfftn(rng.standard_normal((_LATTICE,) * 3, dtype=np.float32))
+    along = [fft.fftfreq(_LATTICE), fft.fftfreq(_LATTICE), fft.rfftfreq(_LATTICE)]
+    square = sum(np.square(f) for f in np.meshgrid(*along, indexing="ij", sparse=True))
     fields = {}
     for number, (name, width) in enumerate(_NOISES.items()):
-        smooth = ndimage.gaussian_filter(
-            np.roll(white, 31 * number, axis=number), width, mode="wrap"
-        )
-        fields[name] = smooth / smooth.std()
+        kept = waves * np.exp(f32(-2 * np.pi**2 * width**2 * square))
+        smooth = fft.irfftn(kept, s=(_LATTICE,) * 3)
+        fields[name] = np.roll(f32(smooth / smooth.std()), 31 * number, axis=number)
     return fields

@@ -121,6 +121,19 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 thickness_mm=3.0,
                 gap_mm=0.3,
             ),
+            Protocol(
+                "lumbar",
+                "lumbar",
+                "sagittal",
+                _spin_echo(600, 11),
+                _stir(4000, 55, 160),
+                matrix=384,
+                pixel_mm=0.75,
+                slices=17,
+                thickness_mm=4.0,
+                gap_mm=0.4,
+                shift_px=0.8,
+            ),
         )
     }
 )

@@ -102,7 +102,8 @@ def look_through(anatomy: Anatomy, grid: Grid) -> Planes:
     skin = _evaluate(grid, wide, lambda points: {"body": anatomy.body(points)})["body"]
     window = _body_window(skin, wide)
     within = [whole[0][window[0]], whole[1][window[1]], depth]
-    axes = [_axis(at, mm, _NODE_MM) for at, mm in zip(within, spacing, strict=True)]
+    node = max(_NODE_MM, 0.8 * spacing[0])
+    axes = [_axis(at, mm, node) for at, mm in zip(within, spacing, strict=True)]
     stacks = _evaluate(grid, axes, anatomy.fields)
     onto = [_weights(fine.nodes, wide_.nodes) for fine, wide_ in zip(axes, wide, strict=True)]
     stacks["body"] = np.einsum("kij,ck,ai,bj->cab", skin, onto[2], onto[0], onto[1], optimize=True)

@@ -1,0 +1,356 @@
+"""The lumbar spine: T12 to L5 and the sacrum, discs, canal, muscles and what lies around.
+
+Each vertebra is a waisted body with concave endplates, pedicles, laminae, articular, transverse and
+spinous processes, set on a lordotic curve. Sizes grow from T12 to L5 as in Panjabi et al. 1992
+(10.1097/00007632-199203000-00009) and Zhou et al. 2000 (10.1007/s005860050235); the figures are
+from memory of the literature and were not checked against the originals. Canonical frame: origin
+in the middle of the L3 body, +x to the right, +y anterior, +z superior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
+from bmepipe.phantom.lesions import Pattern, Spot
+from bmepipe.phantom.person import Person
+from bmepipe.phantom.shapes import (
+    FAR_MM,
+    Floats,
+    capsule,
+    ellipsoid,
+    f32,
+    rotation,
+    smooth_max,
+    smooth_min,
+    smooth_step,
+)
+
+BONES = ("L1", "L2", "L3", "L4", "L5", "sacrum", "T12")
+TRAITS = {
+    "lordosis": (0.75, 1.2),
+    "fat_mm": (8.0, 30.0),
+    "red_marrow": (0.25, 0.75),
+    "dry": (0.0, 1.0),
+    "disc_loss": (0.0, 0.35),
+    "canal_mm": (7.0, 9.0),
+    "lean_deg": (-4.0, 4.0),
+}
+SIDED = False
+CENTRE_MM = (0.0, -18.0, -22.0)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One vertebra: where its body is, how it leans and how large it is (half sizes in mm)."""
+
+    name: str
+    centre_mm: tuple[float, float, float]
+    lean_deg: float  # of the upper endplate, forward positive
+    wide_mm: float
+    deep_mm: float
+    high_mm: float
+
+
+# Name, half width, half depth, half height, disc below (mm), and lean (degrees, forward positive).
+_SPINE = (
+    ("T12", 21.0, 15.0, 12.0, 6.5, -6.0),
+    ("L1", 22.0, 15.8, 12.8, 8.0, -10.0),
+    ("L2", 23.0, 16.4, 13.4, 9.5, -8.0),
+    ("L3", 24.0, 16.8, 13.6, 10.5, 0.0),
+    ("L4", 25.0, 17.2, 13.6, 11.0, 9.0),
+    ("L5", 26.0, 17.4, 13.4, 10.0, 24.0),
+)
+
+
+@cache
+def levels(lordosis: float) -> tuple[Level, ...]:
+    """Return T12 to L5, the middle of L3 at the origin."""
+    place = np.zeros(3)
+    places, leans = [], []
+    for number, (_, _, _, high, gap, lean) in enumerate(_SPINE):
+        leans.append(lean * lordosis)
+        places.append(place.copy())
+        if number + 1 < len(_SPINE):
+            below = _SPINE[number + 1]
+            place = place + _down(leans[-1]) * (high + gap / 2)
+            place = place + _down(below[5] * lordosis) * (gap / 2 + below[3])
+    middle = places[3].copy()
+    return tuple(
+        Level(row[0], _triple(at - middle), lean, row[1], row[2], row[3])
+        for row, at, lean in zip(_SPINE, places, leans, strict=True)
+    )
+
+
+def _down(lean_deg: float) -> np.ndarray:
+    angle = np.deg2rad(lean_deg)
+    return np.array([0.0, -np.sin(angle), -np.cos(angle)])
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in values)
+    return x, y, z
+
+
+def _local(points: Floats, level: Level) -> Floats:
+    """Return points in a vertebra's own frame: z along its axis."""
+    return f32((points - f32(level.centre_mm)) @ rotation(0, level.lean_deg).T)
+
+
+def vertebral_body(local: Floats, level: Level, grow_mm: float = 0.0) -> Floats:
+    """Return the distance to a waisted drum with concave ends; points in its own frame."""
+    x, y, z = local[..., 0], local[..., 1], local[..., 2]
+    rise = z / level.high_mm
+    waist = 1 - 0.09 * (1 - np.clip(rise**2, 0, 1.2))
+    wide, deep = level.wide_mm * waist, level.deep_mm * waist
+    flat = y + 0.10 * level.deep_mm * np.exp(-((x / 9) ** 2)) * (y < 0)  # the canal's hollow
+    radial = ((np.abs(x) / wide) ** 2.5 + (np.abs(flat) / deep) ** 2.5) ** 0.4
+    side = (radial - 1) * level.deep_mm
+    dish = 1.6 * np.clip(1 - (x / level.wide_mm) ** 2 - (y / level.deep_mm) ** 2, 0, 1)
+    ends = np.abs(z) - (level.high_mm - dish)
+    return f32(smooth_max(f32(side), f32(ends), 0.9) - np.float32(grow_mm))
+
+
+def _posterior(local: Floats, level: Level) -> Floats:
+    # Mirrored halves: pedicle, lamina, articular and transverse processes; one spinous process.
+    half = local.copy()
+    half[..., 0] = np.abs(half[..., 0])
+    deep, high = level.deep_mm, level.high_mm
+    back = -deep
+    arch = 16.0 + 0.25 * (level.wide_mm - 21)
+    parts = [
+        capsule(half, (12.5, back + 4, high * 0.45), (13.5, back - 9, high * 0.4), 5.0),
+        capsule(half, (13.0, back - 12, 2.0), (3.0, back - arch - 6, -5.0), 3.6),
+        ellipsoid(half, (15.5, back - 14, high * 0.95), (4.8, 4.8, 8.5)),
+        ellipsoid(half, (13.0, back - 18, -high * 0.95), (4.5, 4.5, 9.0)),
+        capsule(half, (15.0, back - 9, high * 0.35), (38.0, back - 13, high * 0.5), 3.0),
+    ]
+    flat = local * f32([1.9, 1, 1])
+    start, end = (0.0, back - arch - 8, -5.0), (0.0, back - arch - 32, -10.0)
+    parts.append(capsule(flat, start, end, 7.0) * 0.8)
+    total = parts[0]
+    for part in parts[1:]:
+        total = smooth_min(total, part, 1.6)
+    return total
+
+
+def _vertebra(points: Floats, level: Level) -> tuple[Floats, Floats]:
+    """Return the distances to a vertebra and to its body alone."""
+    far = np.linalg.norm(points - f32(level.centre_mm), axis=-1) - 75
+    if far.min() > 0:
+        away = f32(np.minimum(far + 10, FAR_MM))
+        return away, away
+    local = _local(points, level)
+    body = vertebral_body(local, level)
+    canal = capsule(local, (0, -level.deep_mm - 8, -40), (0, -level.deep_mm - 8, 40), 8.5)
+    arch = smooth_max(_posterior(local, level), -canal, 0.8)
+    return smooth_min(body, arch, 1.5), body
+
+
+def _sacrum(points: Floats, top: Level) -> Floats:
+    # A chain of shrinking blocks that bends backwards, with the two wings beside the first three.
+    origin = f32(top.centre_mm) + _down(top.lean_deg) * (top.high_mm + 5.0)
+    half = f32(points - origin)
+    half[..., 0] = np.abs(half[..., 0])
+    path = [(0.0, -4.0, -11.0), (0.0, -22.0, -34.0), (0.0, -40.0, -54.0), (0.0, -50.0, -80.0)]
+    sizes = (17.0, 13.5, 11.0, 8.0)
+    total = np.full(points.shape[:-1], FAR_MM, np.float32)
+    flat = half * f32([0.72, 1, 1])
+    for a, b, size in zip(path, path[1:], sizes, strict=False):
+        total = smooth_min(total, capsule(flat, a, b, 0.86 * size), 3.0)
+    wing = smooth_min(
+        capsule(half, (10, -10, -12), (44, -16, -18), 13.0),
+        capsule(half, (12, -28, -36), (38, -34, -42), 9.5),
+        4.0,
+    )
+    local = f32((points - origin) @ rotation(0, top.lean_deg + 10.0).T)
+    plate = f32(local[..., 2] + 2.0)  # the flat upper endplate
+    canal = capsule(f32(points - origin), (0, -29, 4), (0, -56, -48), 5.5)
+    # The remnants of the discs S1/S2 and S2/S3: thin slits from the front.
+    slits = [
+        ellipsoid(local, (0, y, z), (9.0, 8.0, 1.1)) for y, z in ((-3.0, -28.0), (-5.0, -50.0))
+    ]
+    whole = smooth_max(smooth_min(total, wing, 4.0), plate, 1.2)
+    return smooth_max(smooth_max(whole, -canal, 1.0), -np.minimum(*slits), 0.6)
+
+
+def fields(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and other fields of the spine at canonical points, shape (..., 3)."""
+    traits = person.traits
+    spine = levels(round(traits["lordosis"], 3))
+    found: Fields = {}
+    upper: Floats | None = None
+    for level in spine:
+        whole, _ = _vertebra(points_mm, level)
+        if upper is not None:  # never closer to its upper neighbour than the facet joint
+            whole = np.maximum(whole, 1.6 - upper)
+        found[f"bone.{level.name}"] = upper = whole
+    found["bone.sacrum"] = np.maximum(_sacrum(points_mm, spine[-1]), 1.6 - upper)
+    for name in BONES:
+        found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], 0.7, np.float32)
+    found["disc"], found["nucleus"] = _discs(points_mm, spine)
+    found["canal"], found["cord"] = _canal(points_mm, spine, traits["canal_mm"])
+    found["basivertebral"] = np.minimum.reduce([_vein(points_mm, level) for level in spine])
+    found["muscle"] = _muscles(points_mm)
+    found["aorta"], found["cava"] = _great_vessels(points_mm)
+    found["ligament"] = _ligaments(points_mm, spine)
+    found["ahead"] = points_mm[..., 1].copy()
+    for kind in ("fine", "mid", "broad"):
+        found[kind] = person.noise(kind, points_mm)
+    return found
+
+
+def body(points_mm: Floats, person: Person) -> Floats:
+    """Return the distance to the skin at canonical points."""
+    fat = person.traits["fat_mm"]
+    back = -86.0 - fat - 10.0 * np.cos(points_mm[..., 2] / 70.0)
+    deep, wide = (125.0 - back) / 2, 150.0 + fat
+    x, y = points_mm[..., 0] / wide, (points_mm[..., 1] - (125.0 + back) / 2) / deep
+    groove = 6.0 * np.exp(-((points_mm[..., 0] / 14.0) ** 2)) * (y < 0)
+    return f32(((np.abs(x) ** 2.6 + np.abs(y) ** 2.6) ** (1 / 2.6) - 1) * deep + groove)
+
+
+def _discs(points: Floats, spine: tuple[Level, ...]) -> tuple[Floats, Floats]:
+    disc = np.full(points.shape[:-1], FAR_MM, np.float32)
+    nucleus = disc.copy()
+    pairs = list(zip(spine, spine[1:], strict=False))
+    last = spine[-1]
+    at = np.array(last.centre_mm) + _down(last.lean_deg) * (last.high_mm + 4.5)
+    between = [
+        Level("", _triple(_middle(a, b)), (a.lean_deg + b.lean_deg) / 2, b.wide_mm, b.deep_mm, 8.5)
+        for a, b in pairs
+    ]
+    between.append(Level("", _triple(at), last.lean_deg + 5, 25.0, 16.5, 8.5))
+    for level in between:
+        local = _local(points, level)
+        disc = np.minimum(disc, vertebral_body(local, level, -0.4))
+        inner = ellipsoid(local - f32([0, -1, 0]), (0, 0, 0), (15.5, 9.5, 5.2))
+        nucleus = np.minimum(nucleus, inner)
+    return disc, nucleus
+
+
+def _middle(a: Level, b: Level) -> np.ndarray:
+    low = np.array(a.centre_mm) + _down(a.lean_deg) * a.high_mm
+    high = np.array(b.centre_mm) - _down(b.lean_deg) * b.high_mm
+    return (low + high) / 2
+
+
+def _behind(level: Level, depth_mm: float) -> np.ndarray:
+    angle = np.deg2rad(level.lean_deg)
+    ahead = np.array([0.0, np.cos(angle), -np.sin(angle)])
+    return np.array(level.centre_mm) - ahead * (level.deep_mm + depth_mm)
+
+
+def _tube(points: Floats, path: list[np.ndarray], radius_mm: float) -> Floats:
+    parts = [capsule(points, a, b, radius_mm) for a, b in zip(path, path[1:], strict=False)]
+    return np.minimum.reduce(parts)
+
+
+def _canal(points: Floats, spine: tuple[Level, ...], radius: float) -> tuple[Floats, Floats]:
+    path = [_behind(level, radius + 1.0) for level in spine]
+    path.insert(0, path[0] + np.array([0, -6.0, 60.0]))
+    path.append(path[-1] + np.array([0, -20.0, -38.0]))
+    cord = _tube(points, [path[0], path[1], path[2]], 3.9)
+    return _tube(points, path, radius), cord
+
+
+def _vein(points: Floats, level: Level) -> Floats:
+    local = _local(points, level)
+    return capsule(
+        local * f32([0.5, 1, 1]), (0, -level.deep_mm, 0), (0, -level.deep_mm + 9, 0), 1.3
+    )
+
+
+def _muscles(points: Floats) -> Floats:
+    half = points.copy()
+    half[..., 0] = np.abs(half[..., 0])
+    parts = [
+        ellipsoid(half, (20, -58, -10), (19.5, 17, 230)),
+        ellipsoid(half, (48, -55, 20), (20, 15, 200)),
+        ellipsoid(half, (41, -8, -40), (17, 20, 95)),
+        ellipsoid(half, (72, -25, 0), (14, 11, 90)),
+    ]
+    return np.minimum.reduce(parts)
+
+
+def _great_vessels(points: Floats) -> tuple[Floats, Floats]:
+    # The artery lies left of the midline, the vein right: x is positive to the right.
+    aorta = [np.array(p) for p in ((-8.0, 22, 110), (-9.0, 31, 30), (-9.0, 33, -30))]
+    aorta_left = [aorta[-1], np.array((-34.0, 18, -90))]
+    aorta_right = [aorta[-1], np.array((26.0, 20, -90))]
+    artery = np.minimum(_tube(points, aorta, 8.5), _tube(points, aorta_left, 5.0))
+    artery = np.minimum(artery, _tube(points, aorta_right, 5.0))
+    cava = [np.array(p) for p in ((16.0, 26, 110), (16.0, 29, 0), (12.0, 28, -38), (34.0, 10, -95))]
+    return artery, _tube(points, cava, 9.0)
+
+
+def _ligaments(points: Floats, spine: tuple[Level, ...]) -> Floats:
+    front = [_behind(level, -2 * level.deep_mm - 0.6) for level in spine]
+    rear = [_behind(level, 44.0) + np.array([0, 0, -8.0]) for level in spine]
+    flat = points * f32([0.3, 1, 1])
+    both = np.minimum(_tube(flat, front, 0.9), _tube(flat, rear, 1.6))
+    return both
+
+
+def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
+    """Return what to paint, in order, from the fields at the points of one plane."""
+    skin, dry = f["body"], person.traits["dry"]
+    inside = cover(skin + 2.0, step_mm)
+    front = smooth_step(f["ahead"] + 9 * f["broad"], 44, 58)
+    bowel = smooth_step(f["broad"] + 0.5 * f["mid"], -0.1, 0.3) * front * inside
+    return [
+        Layer("skin", cover(skin, step_mm)),
+        Layer("fat", inside),
+        Layer("septum", sheet(f["mid"], 0.08) * inside * 0.3),
+        Layer("muscle", f32(bowel * 0.9)),
+        Layer("fluid", f32(bowel * np.clip(f["broad"] - 1.0, 0, 1) * 0.3)),
+        Layer("fascia", film(f["muscle"] - 0.3, 0.4, step_mm) * 0.6),
+        Layer("muscle", cover(f["muscle"], step_mm)),
+        Layer("fat", f32(sheet(f["mid"], 0.12) * cover(f["muscle"] + 1.5, step_mm) * 0.5)),
+        Layer("artery", cover(f["aorta"], step_mm)),
+        Layer("vein", f32(cover(f["cava"], step_mm) * 0.5)),
+        Layer("ligament", cover(f["ligament"], step_mm)),
+        Layer("fat", cover(f["canal"] - 2.2, step_mm)),
+        Layer("ligament", film(f["canal"], 0.35, step_mm)),
+        Layer("csf", cover(f["canal"], step_mm)),
+        Layer("nerve", f32(sheet(f["fine"], 0.5) * cover(f["canal"] + 1.5, step_mm) * 0.45)),
+        Layer("cord", cover(f["cord"], step_mm)),
+        Layer("annulus", cover(f["disc"], step_mm)),
+        Layer("disc", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm))),
+        Layer("disc_dry", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm) * dry)),
+    ]
+
+
+def marrow(f: Fields, person: Person, bone: str) -> list[Layer]:
+    """Return what to paint inside the marrow of a bone: red marrow in patches, the vein."""
+    share = person.traits["red_marrow"] + 0.10 * f["broad"] + 0.05 * f["mid"]
+    return [
+        Layer("red_marrow", f32(np.clip(share, 0.05, 0.95))),
+        Layer("vein", f32(cover(f["basivertebral"], 0.8) * 0.6)),
+    ]
+
+
+def _patterns() -> tuple[Pattern, ...]:
+    at = {level.name: level for level in levels(1.0)}
+
+    def endplate(name: str, upper: bool, ahead: float = 0.0) -> Spot:
+        level = at[name]
+        up = -_down(level.lean_deg) * (1 if upper else -1)
+        forward = _behind(level, 0.0) * -1 + np.array(level.centre_mm)
+        place = np.array(level.centre_mm) + up * (level.high_mm - 4) + forward * ahead
+        return Spot(name, _triple(place), 8.0, _triple(up))
+
+    return (
+        Pattern("Modic I, L4/L5", (endplate("L4", False, 0.3), endplate("L5", True, 0.3))),
+        Pattern("Modic I, L3/L4", (endplate("L3", False), endplate("L4", True)), 0.6),
+        Pattern("Modic I, L5/S1", (endplate("L5", False, 0.3),), 0.6),
+        Pattern("corner", (endplate("L2", False, 0.9), endplate("L3", True, 0.9)), 0.6),
+        Pattern("fracture", (endplate("L1", True),), 0.6),
+        Pattern("fracture, T12", (endplate("T12", True),), 0.3),
+    )
+
+
+PATTERNS = _patterns()
