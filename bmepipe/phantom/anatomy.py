@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.errors import unknown_choice
-from bmepipe.phantom import knee, lumbar
+from bmepipe.phantom import knee, lumbar, sacroiliac
 from bmepipe.phantom.layers import Fields, Layer
 from bmepipe.phantom.lesions import Blemish, Pattern, blemish_fields
 from bmepipe.phantom.person import Person, make_person
@@ -41,7 +41,7 @@ class SitePlan(Protocol):
 
 
 PLANS: MappingProxyType[str, SitePlan] = MappingProxyType(
-    {"knee": knee, "lumbar": lumbar}  # type: ignore[dict-item]
+    {"knee": knee, "lumbar": lumbar, "sacroiliac": sacroiliac}  # type: ignore[dict-item]
 )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from bmepipe.phantom.shapes import (
     capsule,
     ellipsoid,
     f32,
+    load_solids,
     rotation,
     smooth_max,
     smooth_min,
@@ -53,6 +55,10 @@ class Level:
     wide_mm: float
     deep_mm: float
     high_mm: float
+
+    def local(self, points_mm: Floats) -> Floats:
+        """Return points in the vertebra's own frame, z along its axis; shape (..., 3)."""
+        return f32((points_mm - f32(self.centre_mm)) @ rotation(0, self.lean_deg).T)
 
 
 # Name, half width, half depth, half height, disc below (mm), and lean (degrees, forward positive).
@@ -95,11 +101,6 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _local(points: Floats, level: Level) -> Floats:
-    """Return points in a vertebra's own frame: z along its axis."""
-    return f32((points - f32(level.centre_mm)) @ rotation(0, level.lean_deg).T)
-
-
 def vertebral_body(local: Floats, level: Level, grow_mm: float = 0.0) -> Floats:
     """Return the distance to a waisted drum with concave ends; points in its own frame."""
     x, y, z = local[..., 0], local[..., 1], local[..., 2]
@@ -137,44 +138,35 @@ def _posterior(local: Floats, level: Level) -> Floats:
     return total
 
 
-def _vertebra(points: Floats, level: Level) -> tuple[Floats, Floats]:
-    """Return the distances to a vertebra and to its body alone."""
+def vertebra(points: Floats, level: Level) -> Floats:
+    """Return the distance to a vertebra."""
     far = np.linalg.norm(points - f32(level.centre_mm), axis=-1) - 75
     if far.min() > 0:
-        away = f32(np.minimum(far + 10, FAR_MM))
-        return away, away
-    local = _local(points, level)
+        return f32(np.minimum(far + 10, FAR_MM))
+    local = level.local(points)
     body = vertebral_body(local, level)
     canal = capsule(local, (0, -level.deep_mm - 8, -40), (0, -level.deep_mm - 8, 40), 8.5)
     arch = smooth_max(_posterior(local, level), -canal, 0.8)
-    return smooth_min(body, arch, 1.5), body
+    return smooth_min(body, arch, 1.5)
 
 
 def _sacrum(points: Floats, top: Level) -> Floats:
-    # A chain of shrinking blocks that bends backwards, with the two wings beside the first three.
-    origin = f32(top.centre_mm) + _down(top.lean_deg) * (top.high_mm + 5.0)
-    half = f32(points - origin)
-    half[..., 0] = np.abs(half[..., 0])
-    path = [(0.0, -4.0, -11.0), (0.0, -22.0, -34.0), (0.0, -40.0, -54.0), (0.0, -50.0, -80.0)]
-    sizes = (17.0, 13.5, 11.0, 8.0)
-    total = np.full(points.shape[:-1], FAR_MM, np.float32)
-    flat = half * f32([0.72, 1, 1])
-    for a, b, size in zip(path, path[1:], sizes, strict=False):
-        total = smooth_min(total, capsule(flat, a, b, 0.86 * size), 3.0)
-    wing = smooth_min(
-        capsule(half, (10, -10, -12), (44, -16, -18), 13.0),
-        capsule(half, (12, -28, -36), (38, -34, -42), 9.5),
-        4.0,
+    # The fitted sacrum, its endplate (middle at 38, 36; leaning 28 degrees) turned to meet L5.
+    lean = top.lean_deg + 9.0
+    plate = np.array(top.centre_mm) + _down(top.lean_deg + 4.0) * (top.high_mm + 9.0)
+    local = f32((points - f32(plate)) @ rotation(0, lean - 28.0).T) + f32([0, 38, 36])
+    whole = load_solids("pelvis")["sacrum"].distance(local, reach_mm=10)
+    canal = smooth_min(
+        capsule(local, (0, 16, 50), (0, -18, 14), 7.5),
+        capsule(local, (0, -18, 14), (0, -40, -22), 4.0),
+        2.0,
     )
-    local = f32((points - origin) @ rotation(0, top.lean_deg + 10.0).T)
-    plate = f32(local[..., 2] + 2.0)  # the flat upper endplate
-    canal = capsule(f32(points - origin), (0, -29, 4), (0, -56, -48), 5.5)
     # The remnants of the discs S1/S2 and S2/S3: thin slits from the front.
     slits = [
-        ellipsoid(local, (0, y, z), (9.0, 8.0, 1.1)) for y, z in ((-3.0, -28.0), (-5.0, -50.0))
+        ellipsoid(f32((local - f32(at)) @ rotation(0, 42).T), (0, 0, 0), (10.0, 8.0, 1.0))
+        for at in ((0, 26, 12), (0, 8, -8))
     ]
-    whole = smooth_max(smooth_min(total, wing, 4.0), plate, 1.2)
-    return smooth_max(smooth_max(whole, -canal, 1.0), -np.minimum(*slits), 0.6)
+    return smooth_max(smooth_max(whole, -canal, 1.0), -np.minimum(*slits), 0.5)
 
 
 def fields(points_mm: Floats, person: Person) -> Fields:
@@ -182,12 +174,11 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     traits = person.traits
     spine = levels(round(traits["lordosis"], 3))
     found: Fields = {}
-    upper: Floats | None = None
+    upper: Floats = np.full(points_mm.shape[:-1], FAR_MM, np.float32)
     for level in spine:
-        whole, _ = _vertebra(points_mm, level)
-        if upper is not None:  # never closer to its upper neighbour than the facet joint
-            whole = np.maximum(whole, 1.6 - upper)
-        found[f"bone.{level.name}"] = upper = whole
+        # Never closer to its upper neighbour than the facet joint is wide.
+        upper = np.maximum(vertebra(points_mm, level), 1.6 - upper)
+        found[f"bone.{level.name}"] = upper
     found["bone.sacrum"] = np.maximum(_sacrum(points_mm, spine[-1]), 1.6 - upper)
     for name in BONES:
         found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], 0.7, np.float32)
@@ -216,7 +207,7 @@ def body(points_mm: Floats, person: Person) -> Floats:
 def _discs(points: Floats, spine: tuple[Level, ...]) -> tuple[Floats, Floats]:
     disc = np.full(points.shape[:-1], FAR_MM, np.float32)
     nucleus = disc.copy()
-    pairs = list(zip(spine, spine[1:], strict=False))
+    pairs = list(pairwise(spine))
     last = spine[-1]
     at = np.array(last.centre_mm) + _down(last.lean_deg) * (last.high_mm + 4.5)
     between = [
@@ -225,7 +216,7 @@ def _discs(points: Floats, spine: tuple[Level, ...]) -> tuple[Floats, Floats]:
     ]
     between.append(Level("", _triple(at), last.lean_deg + 5, 25.0, 16.5, 8.5))
     for level in between:
-        local = _local(points, level)
+        local = level.local(points)
         disc = np.minimum(disc, vertebral_body(local, level, -0.4))
         inner = ellipsoid(local - f32([0, -1, 0]), (0, 0, 0), (15.5, 9.5, 5.2))
         nucleus = np.minimum(nucleus, inner)
@@ -245,7 +236,7 @@ def _behind(level: Level, depth_mm: float) -> np.ndarray:
 
 
 def _tube(points: Floats, path: list[np.ndarray], radius_mm: float) -> Floats:
-    parts = [capsule(points, a, b, radius_mm) for a, b in zip(path, path[1:], strict=False)]
+    parts = [capsule(points, a, b, radius_mm) for a, b in pairwise(path)]
     return np.minimum.reduce(parts)
 
 
@@ -258,7 +249,7 @@ def _canal(points: Floats, spine: tuple[Level, ...], radius: float) -> tuple[Flo
 
 
 def _vein(points: Floats, level: Level) -> Floats:
-    local = _local(points, level)
+    local = level.local(points)
     return capsule(
         local * f32([0.5, 1, 1]), (0, -level.deep_mm, 0), (0, -level.deep_mm + 9, 0), 1.3
     )
@@ -291,8 +282,7 @@ def _ligaments(points: Floats, spine: tuple[Level, ...]) -> Floats:
     front = [_behind(level, -2 * level.deep_mm - 0.6) for level in spine]
     rear = [_behind(level, 44.0) + np.array([0, 0, -8.0]) for level in spine]
     flat = points * f32([0.3, 1, 1])
-    both = np.minimum(_tube(flat, front, 0.9), _tube(flat, rear, 1.6))
-    return both
+    return np.minimum(_tube(flat, front, 0.9), _tube(flat, rear, 1.6))
 
 
 def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:

@@ -134,6 +134,19 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 gap_mm=0.4,
                 shift_px=0.8,
             ),
+            Protocol(
+                "sacroiliac",
+                "sacroiliac",
+                "coronal",
+                _spin_echo(560, 11),
+                _stir(4000, 50, 160),
+                matrix=384,
+                pixel_mm=0.65,
+                slices=24,
+                thickness_mm=3.0,
+                gap_mm=0.3,
+                tilt_deg=(0.0, -20.0),
+            ),
         )
     }
 )
