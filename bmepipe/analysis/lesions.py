@@ -15,8 +15,10 @@ from bmepipe.analysis.marrow import Marrow, Reference, depth_mm, normal_marrow
 from bmepipe.result import Lesion
 from bmepipe.site import Site
 from bmepipe.study import Pair
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
+LEVEL_REACH_MM = 4.0  # Gaussian within which a lesion's own level is averaged
+HALF = 0.5
 RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
 Box = tuple[slice, slice, slice]
 
@@ -107,6 +109,7 @@ def find_lesions(
         else:
             kept[box][mask] = 1
     edema = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
+    edema = cut_at_half(edema, marrow, bones.grid)
     return _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
 
 
@@ -300,6 +303,27 @@ def regrow_rim(
     return (
         ndimage.binary_dilation(edema, structure, steps, mask=rim | edema) if edema.any() else edema
     )
+
+
+def cut_at_half(edema: NDArray[np.bool_], marrow: Marrow, grid: Grid) -> NDArray[np.bool_]:
+    """Draw the border where the signal has fallen half way from the lesion to normal marrow.
+
+    The blur of an image moves half of the step nowhere, but a fixed threshold outwards, the more so
+    the brighter the lesion; readers draw near the half, too. The lesion's own level is taken
+    within `LEVEL_REACH_MM`, so that a weak part beside a bright one stays.
+    """
+    if not edema.any():
+        return edema
+    cut = np.zeros_like(edema)
+    reach = tuple(int(3 * LEVEL_REACH_MM / step) + 1 for step in grid.spacing_mm)
+    wide = widen(ndimage.find_objects(edema.astype(np.uint8))[0], reach, grid.shape)
+    inside = edema[wide]
+    ratio = np.where(inside, marrow.t2fs.ratio[wide], 0).astype(np.float32)
+    sigma = [LEVEL_REACH_MM / step for step in grid.spacing_mm]
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
+    level = ndimage.gaussian_filter(ratio, sigma) / np.maximum(weight, 1e-3)
+    cut[wide] = inside & (ratio >= 1 + HALF * (level - 1))
+    return cut
 
 
 def _number(

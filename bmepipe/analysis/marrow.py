@@ -21,6 +21,9 @@ from bmepipe.volume import Grid, Volume
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
+OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs
+LEAST_NEIGHBOURS = 3
+MORE_EVEN = 0.9  # how much smaller the spread must be for a shading that may have followed edema
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
@@ -192,8 +195,8 @@ def reference(
     `guide` is the image whose marrow shows the shading of the coil: the T1 of the same study where
     there is one, since edema hardly moves it; a large edema would draw the fit to itself.
 
-    A bone with less than `MIN_MARROW_ML` of marrow takes the reference of the judged bones, if
-    there is any; else it is not judged.
+    A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
+    of its neighbours, takes the median reference of the judged bones; with none it is not judged.
     """
     signal = smooth_in_plane(volume.data, volume.grid, SMOOTHING_MM)
     usable = interior & np.isfinite(signal) & (signal > 0)
@@ -202,20 +205,48 @@ def reference(
     judged = [v for v in labels if voxels[v] * volume.grid.voxel_ml >= MIN_MARROW_ML]
     centre = np.full(signal.shape, np.nan, np.float32)
     spread = np.full(signal.shape, np.nan, np.float32)
+    borrowed = set(labels) - set(judged)
     if judged:
-        source = signal if guide is None else smooth_in_plane(guide.data, guide.grid, SMOOTHING_MM)
-        fitted = usable & np.isin(bones.data, judged) & (source > 0)
-        shading = fit_shading(source, bones, fitted)
+        shading = _best_shading(signal, bones, usable & np.isin(bones.data, judged), guide)
         inside = bones.data > 0
         field = shading(np.argwhere(inside))
         own = {v: _levels(signal, shading, usable & (bones.data == v)) for v in judged}
-        shared = tuple(float(np.median([pair[n] for pair in own.values()])) for n in (0, 1))
-        table = np.array([own.get(v, shared) for v in range(max(labels) + 1)])
+        shared = tuple(float(np.median([level[n] for level in own.values()])) for n in (0, 1))
+        if len(judged) >= LEAST_NEIGHBOURS:
+            borrowed |= {v for v in judged if own[v][0] > OUTLYING * shared[0]}
+        table = np.array(
+            [shared if v in borrowed else own.get(v, shared) for v in range(max(labels) + 1)]
+        )
         centre[inside] = table[bones.data[inside], 0] * field
         spread[inside] = table[bones.data[inside], 1] * field
-    others = tuple(v for v in labels if v not in judged)
+    others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread)
     return (found, others, ()) if judged else (found, (), others)
+
+
+def _best_shading(
+    signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], guide: Volume | None
+) -> Shading:
+    """Return the shading seen in the guide, unless the image's own makes marrow clearly more even.
+
+    The two series may have been taken with different coils; a fit to the image itself, on the other
+    hand, follows a large edema.
+    """
+    own = fit_shading(signal, bones, fitted)
+    if guide is None:
+        return own
+    seen = smooth_in_plane(guide.data, guide.grid, SMOOTHING_MM)
+    guided = fit_shading(seen, bones, fitted & (seen > 0))
+    own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
+    return own if own_spread < MORE_EVEN * guided_spread else guided
+
+
+def _evenness(signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading) -> float:
+    """Return the median over the bones of spread to centre under a shading."""
+    levels = [
+        _levels(signal, shading, fitted & (bones.data == v)) for v in np.unique(bones.data[fitted])
+    ]
+    return float(np.median([spread / centre for centre, spread in levels]))
 
 
 def _levels(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:
