@@ -152,7 +152,7 @@ def vertebra(points: Floats, level: Level) -> Floats:
 
 def _sacrum(points: Floats, top: Level) -> Floats:
     # The fitted sacrum, its endplate (middle at 38, 36; leaning 28 degrees) turned to meet L5.
-    lean = top.lean_deg + 9.0
+    lean = top.lean_deg + 1.0
     plate = np.array(top.centre_mm) + _down(top.lean_deg + 4.0) * (top.high_mm + 9.0)
     local = f32((points - f32(plate)) @ rotation(0, lean - 28.0).T) + f32([0, 38, 36])
     whole = load_solids("pelvis")["sacrum"].distance(local, reach_mm=10)
@@ -197,7 +197,8 @@ def fields(points_mm: Floats, person: Person) -> Fields:
 def body(points_mm: Floats, person: Person) -> Floats:
     """Return the distance to the skin at canonical points."""
     fat = person.traits["fat_mm"]
-    back = -86.0 - fat - 10.0 * np.cos(points_mm[..., 2] / 70.0)
+    seat = smooth_step(points_mm[..., 2], -60, -140) + 0.5 * smooth_step(points_mm[..., 2], 20, 110)
+    back = -84.0 - fat - 20.0 * seat
     deep, wide = (125.0 - back) / 2, 150.0 + fat
     x, y = points_mm[..., 0] / wide, (points_mm[..., 1] - (125.0 + back) / 2) / deep
     groove = 6.0 * np.exp(-((points_mm[..., 0] / 14.0) ** 2)) * (y < 0)

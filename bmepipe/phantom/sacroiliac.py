@@ -49,9 +49,9 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     solids = load_solids("pelvis")
     canal = capsule(points_mm, (0, -16, 16), (0, -40, -22), 4.5)
     sacrum = np.maximum(solids["sacrum"].distance(points_mm, reach_mm=10), -canal)
-    right = np.maximum(solids["ilium_right"].distance(points_mm, reach_mm=10), gap - sacrum)
+    right = np.maximum(solids["ilium_right"].distance(points_mm, reach_mm=45), gap - sacrum)
     mirrored = points_mm * f32([-1 - unlike, 1 + unlike, 1])
-    left = np.maximum(solids["ilium_right"].distance(mirrored, reach_mm=10), gap - sacrum)
+    left = np.maximum(solids["ilium_right"].distance(mirrored, reach_mm=45), gap - sacrum)
     lowest = np.maximum(vertebra(points_mm, _L5), 1.6 - sacrum)
     found: Fields = {
         "bone.sacrum": sacrum,
@@ -67,7 +67,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["disc"] = vertebral_body(_DISC.local(points_mm), _DISC, -0.4)
     found["nucleus"] = ellipsoid(_DISC.local(points_mm), (0, 0, 0), (15.5, 9.5, 5.0))
     found["canal"] = np.minimum(capsule(points_mm, (0, 20, 70), (0, 6, 42), 8.0), canal + 1.0)
-    found["muscle"] = _muscles(points_mm)
+    found["muscle"] = _muscles(points_mm, np.minimum(left, right), sacrum)
     found["vessel"] = _vessels(points_mm)
     found["ahead"] = points_mm[..., 1].copy()
     for kind in ("fine", "mid", "broad"):
@@ -85,18 +85,22 @@ def body(points_mm: Floats, person: Person) -> Floats:
     return f32(((np.abs(x) ** 2.6 + np.abs(y) ** 2.6) ** (1 / 2.6) - 1) * deep + groove)
 
 
-def _muscles(points: Floats) -> Floats:
+def _muscles(points: Floats, wings: Floats, sacrum: Floats) -> Floats:
+    # Sheets on both faces of the wings: iliacus inside, the gluteal muscles outside and behind.
     half = points.copy()
     half[..., 0] = np.abs(half[..., 0])
+    outer = smooth_step(half[..., 0], 88, 118)
+    behind = smooth_step(points[..., 1], -5, -40) * smooth_step(half[..., 0], 35, 60)
+    sheet_mm = 15 + 26 * np.maximum(outer, behind)
     parts = [
+        np.maximum(wings - sheet_mm, 9.0 - sacrum),
         ellipsoid(half, (20, -46, 45), (18, 15, 70)),  # multifidus
-        ellipsoid(half, (70, -60, -55), (55, 20, 75)),  # gluteus maximus
-        ellipsoid(half, (118, -18, 5), (26, 42, 60)),  # gluteus medius
-        ellipsoid(half, (88, 42, 15), (28, 20, 55)),  # iliacus
+        ellipsoid(half, (72, -60, -60), (58, 22, 75)),  # gluteus maximus
         ellipsoid(half, (52, 48, 20), (18, 19, 95)),  # psoas
-        capsule(half, (24, -18, -48), (95, -35, -75), 11.0),  # piriformis
+        capsule(half, (24, -14, -46), (95, -30, -72), 12.0),  # piriformis
+        ellipsoid(half, (62, 10, -100), (26, 28, 40)),  # obturator
     ]
-    return np.minimum.reduce(parts)
+    return f32(np.minimum.reduce(parts))
 
 
 def _vessels(points: Floats) -> Floats:
