@@ -110,6 +110,7 @@ def find_lesions(
             kept[box][mask] = 1
     edema = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
     edema = cut_at_half(edema, marrow, bones.grid)
+    edema = without_specks(edema, rule.min_lesion_mm3, bones.grid)
     return _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
 
 
@@ -231,9 +232,13 @@ def is_bright_on_t1(c: Candidate) -> bool:
 
 
 def is_rim(c: Candidate) -> bool:
-    """Say whether it is a shallow band whose brightest part lies outside: fluid or cartilage."""
-    shallow = c.greatest_depth < 4.0 and c.median_depth < 2.6
-    return shallow and c.outside_ratio is not None and c.outside_ratio > 1.0
+    """Say whether it is a shallow band whose brightest part lies outside: fluid or cartilage.
+
+    Without a T1 the cortex is not seen, and a bone drawn too large reaches deeper into the fluid.
+    """
+    deepest, median, brighter = (4.0, 2.6, 1.0) if c.mean_t1_ratio is not None else (7.0, 4.0, 1.1)
+    shallow = c.greatest_depth < deepest and c.median_depth < median
+    return shallow and c.outside_ratio is not None and c.outside_ratio > brighter
 
 
 def is_vessel(c: Candidate) -> bool:
@@ -324,6 +329,16 @@ def cut_at_half(edema: NDArray[np.bool_], marrow: Marrow, grid: Grid) -> NDArray
     level = ndimage.gaussian_filter(ratio, sigma) / np.maximum(weight, 1e-3)
     cut[wide] = inside & (ratio >= 1 + HALF * (level - 1))
     return cut
+
+
+def without_specks(
+    edema: NDArray[np.bool_], min_lesion_mm3: float, grid: Grid
+) -> NDArray[np.bool_]:
+    """Return edema without parts below `min_lesion_mm3`, which the cut may have left behind."""
+    labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
+    large = np.bincount(labels.ravel()) * grid.voxel_ml * 1000 >= min_lesion_mm3
+    large[0] = False
+    return large[labels]
 
 
 def _number(

@@ -18,6 +18,7 @@ LEAST_FAILED_ML = 0.3
 VOID_T1_RATIO = 0.12  # of marrow; cortex and sclerosis inside marrow keep 0.2 and more
 LEAST_VOID_ML = 0.3
 SWAPPED_SKEWNESS = 0.4
+FATTY_RANK = 0.2
 
 
 def assess(pair: Pair, bones: Volume, site: Site) -> tuple[Volume, tuple[str, ...]]:
@@ -81,7 +82,8 @@ def refuse_swapped(pair: Pair, bones: Volume) -> None:
 
     With fat suppressed most tissue is dark and a little fluid is bright, so that the signal of
     tissue is skewed to the right; on T1 it is far less so. In five real pairs the skewness of the
-    fat-suppressed series was larger by 0.6 to 3.8.
+    fat-suppressed series was larger by 0.6 to 3.8. Marrow that is clearly brighter on the T1,
+    against other tissue, speaks for the right order all the same.
 
     Raises
     ------
@@ -89,7 +91,8 @@ def refuse_swapped(pair: Pair, bones: Volume) -> None:
     """
     assert pair.t1 is not None
     on_t1, on_t2fs = (tissue_skewness(volume, bones) for volume in (pair.t1, pair.t2fs))
-    if on_t1 > on_t2fs + SWAPPED_SKEWNESS:
+    fatty = marrow_rank(pair.t1, bones) > marrow_rank(pair.t2fs, bones) + FATTY_RANK
+    if on_t1 > on_t2fs + SWAPPED_SKEWNESS and not fatty:
         raise ImplausibleImage(
             "a fat-suppressed series whose tissue is dark but for fluid, more than the T1's",
             f"skewness {on_t2fs:.1f} of its signal, {on_t1:.1f} of the T1's",
@@ -100,8 +103,6 @@ def refuse_swapped(pair: Pair, bones: Volume) -> None:
 def tissue_skewness(volume: Volume, bones: Volume) -> float:
     """Return the skewness of the signal outside the bones; 0 where there is too little of it.
 
-    Tissue is what is brighter than a tenth of the image's 99th percentile.
-
     Examples
     --------
     >>> grid = Grid((1, 1, 6), np.eye(4))
@@ -109,11 +110,22 @@ def tissue_skewness(volume: Volume, bones: Volume) -> float:
     >>> round(tissue_skewness(Volume(np.array([[[2.0, 2, 2, 10, 5, 5]]]), grid), bones), 2)
     1.15
     """
-    data = volume.data
-    tissue = data[(bones.data == 0) & (data > 0.1 * np.percentile(data, 99))].astype(np.float64)
-    if len(tissue) < 2 or tissue.std() == 0:
+    values = tissue(volume, bones).astype(np.float64)
+    if len(values) < 2 or values.std() == 0:
         return 0.0
-    return float((((tissue - tissue.mean()) / tissue.std()) ** 3).mean())
+    return float((((values - values.mean()) / values.std()) ** 3).mean())
+
+
+def marrow_rank(volume: Volume, bones: Volume) -> float:
+    """Return the part of the other tissue, 0 to 1, that is darker than typical marrow."""
+    values = tissue(volume, bones)
+    return float((values < np.median(volume.data[bones.data > 0])).mean()) if len(values) else 0.5
+
+
+def tissue(volume: Volume, bones: Volume) -> NDArray:
+    """Return the signal outside the bones above a tenth of the image's 99th percentile."""
+    data = volume.data
+    return data[(bones.data == 0) & (data > 0.1 * np.percentile(data, 99))]
 
 
 def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:

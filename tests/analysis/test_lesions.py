@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.lesions import (
+    Candidate,
+    axes_mm,
+    find_lesions,
+    hysteresis,
+    in_plane_radius_mm,
+    looks_like,
+)
+from bmepipe.volume import Volume
+
+EDEMA = Candidate(
+    volume_mm3=500,
+    mean_ratio=3.0,
+    peak_ratio=4.0,
+    mean_t1_ratio=0.7,
+    least_depth=1.1,
+    median_depth=4.0,
+    greatest_depth=8.0,
+    radius=4.0,
+    length=14.0,
+    width=10.0,
+    thickness=8.0,
+    outside_ratio=0.6,
+)
+
+
+def found_in(made, knee, assessable=None):
+    probability = detect(made.pair, made.bones, knee)
+    if assessable is None:
+        assessable = Volume(made.bones.data > 0, made.bones.grid)
+    return find_lesions(probability, made.pair, made.bones, assessable, knee)
+
+
+def dice(first, second):
+    return 2 * (first & second).sum() / (first.sum() + second.sum())
+
+
+def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
+    made = scene()
+    found = found_in(made, knee)
+    assert len(found.lesions) == 1
+    lesion = found.lesions[0]
+    truth_ml = made.edema.sum() * made.bones.grid.voxel_ml
+    assert dice(found.edema.data, made.edema) > 0.9
+    assert lesion.lesion_ml == pytest.approx(truth_ml, rel=0.1)
+    assert lesion.bone == "femur"
+    assert lesion.slice_index == 7
+    assert lesion.centre_mm == pytest.approx(made.bones.grid.to_world([[20, 28, 7]])[0], abs=0.5)
+    assert lesion.t2fs_ratio == pytest.approx(3.6, rel=0.1)
+    assert lesion.t1_ratio == pytest.approx(0.7, rel=0.1)
+    assert not lesion.touches_edge
+
+
+def test_lesions_are_numbered_by_size_within_bones(scene, knee):
+    made = scene(lesions=(((20, 28, 7), 3.5), ((48, 28, 7), 5.0)))
+    found = found_in(made, knee)
+    assert [lesion.bone for lesion in found.lesions] == ["tibia", "femur"]
+    assert [lesion.number for lesion in found.lesions] == [1, 2]
+    assert found.lesion_map.data.dtype == np.uint16
+    assert set(np.unique(found.lesion_map.data)) == {0, 1, 2}
+
+
+def test_subchondral_edema_touching_the_surface_survives_with_its_rim(scene, knee):
+    made = scene(lesions=(((8, 28, 7), 6.0),))
+    found = found_in(made, knee)
+    assert len(found.lesions) == 1
+    truth_ml = made.edema.sum() * made.bones.grid.voxel_ml
+    assert found.lesions[0].lesion_ml == pytest.approx(truth_ml, rel=0.15)
+
+
+def test_healthy_bones_have_none(scene, knee):
+    assert not found_in(scene(lesions=()), knee).edema.data.any()
+
+
+def test_nothing_is_reported_where_it_cannot_be_judged(scene, knee):
+    made = scene()
+    blind = Volume((made.bones.data > 0) & ~made.edema, made.bones.grid)
+    assert not (found_in(made, knee, blind).edema.data & made.edema).any()
+
+
+def test_fat_that_shines_on_both_is_rejected_with_its_reason(scene, knee):
+    found = found_in(scene(t1_level=800.0), knee)
+    assert not found.lesions
+    assert any(row.rejected_as.startswith("bright on T1") for row in found.rejected)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, ""),
+        ({"volume_mm3": 9.0}, "speck"),
+        ({"mean_t1_ratio": 1.4}, "bright on T1: fat or haemangioma"),
+        (
+            {"greatest_depth": 2.4, "median_depth": 1.6, "outside_ratio": 1.6},
+            "rim: joint fluid, cartilage or vessel outside the bone",
+        ),
+        ({"radius": 1.0, "length": 30.0, "width": 4.0, "thickness": 3.0}, "vessel"),
+        ({"mean_ratio": 7.0, "mean_t1_ratio": 0.3, "thickness": 13.0}, "cyst"),
+    ],
+)
+def test_each_look_alike_is_called_by_its_name(change, reason):
+    assert looks_like(replace(EDEMA, **change), 10.0) == reason
+
+
+def test_candidates_far_from_the_joint_are_rejected_where_the_site_says_so():
+    away = replace(EDEMA, joint_distance=20.0)
+    assert looks_like(away, 10.0, joint_reach_mm=8.0) == "away from the joint"
+    assert looks_like(away, 10.0) == ""
+    assert looks_like(replace(EDEMA, joint_distance=7.0), 10.0, joint_reach_mm=8.0) == ""
+
+
+def test_hysteresis_keeps_only_parts_with_a_seed():
+    bright = np.zeros((7, 3, 3), bool)
+    bright[:2], bright[4:] = True, True
+    seeds = np.zeros_like(bright)
+    seeds[5, 1, 1] = True
+    labels, boxes = hysteresis(bright, seeds)
+    assert len(boxes) == 1
+    assert (labels > 0).sum() == bright[4:].sum()
+
+
+def test_axes_of_a_known_ellipsoid():
+    i, j, k = np.indices((41, 41, 41)) - 20
+    inside = (i / 18) ** 2 + (j / 9) ** 2 + (k * 2 / 12) ** 2 <= 1
+    assert axes_mm(np.argwhere(inside), (1.0, 1.0, 2.0)) == pytest.approx((18, 24, 36), rel=0.06)
+
+
+def test_radius_within_a_slice_ignores_the_slices_beside_it():
+    mask = np.zeros((21, 21, 3), bool)
+    mask[6:15, 3:18, 1] = True
+    assert in_plane_radius_mm(mask, (0.5, 0.5, 3.0), 2) == pytest.approx(2.5)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.marrow import (
+    depth_mm,
+    lower_spread,
+    normal_marrow,
+    present_labels,
+    robust_centre,
+)
+from bmepipe.volume import Volume
+
+
+def test_depth_counts_millimetres_along_each_axis():
+    mask = np.zeros((5, 5, 5), bool)
+    mask[1:4, 1:4, 1:4] = True
+    depth = depth_mm(mask, (1.0, 2.0, 5.0))
+    assert depth[2, 2, 2] == pytest.approx(2.0)  # two steps of 1 mm to the nearest outside
+    assert depth[1, 2, 2] == pytest.approx(1.0)
+    assert depth[0, 0, 0] == 0
+
+
+def test_depth_does_not_count_the_border_of_the_volume():
+    mask = np.ones((4, 3, 3), bool)
+    mask[0] = False
+    assert depth_mm(mask, (2.0, 1.0, 1.0))[3, 0, 0] == pytest.approx(6.0)
+
+
+def test_centre_and_spread_ignore_a_third_of_edema():
+    rng = np.random.default_rng(0)
+    values = np.r_[rng.normal(100, 10, 20000), rng.normal(300, 60, 10000)]
+    centre = robust_centre(values)
+    assert centre == pytest.approx(100, abs=3)
+    assert lower_spread(values, centre) == pytest.approx(10, abs=1.5)
+
+
+def test_reference_is_that_of_normal_marrow(scene, knee):
+    made = scene()
+    marrow = normal_marrow(made.pair, made.bones, knee)
+    bone = made.bones.data > 0
+    assert np.nanmedian(marrow.t2fs.centre[bone]) == pytest.approx(100, rel=0.04)
+    assert np.nanmedian(marrow.t1.centre[bone]) == pytest.approx(500, rel=0.04)
+    assert np.median(marrow.t2fs.ratio[made.edema & marrow.interior]) == pytest.approx(3.6, rel=0.1)
+    assert np.isnan(marrow.t2fs.centre[~bone]).all()
+
+
+def test_reference_holds_with_a_third_of_the_bone_edematous(scene, knee):
+    made = scene(lesions=(((14, 28, 7), 12.0),))
+    share = made.edema[made.bones.data == 1].mean()
+    assert 0.3 < share < 0.45
+    marrow = normal_marrow(made.pair, made.bones, knee)
+    assert np.nanmedian(marrow.t2fs.centre[made.bones.data == 1]) == pytest.approx(100, rel=0.08)
+
+
+@pytest.mark.parametrize("with_t1", [True, False])
+def test_shading_is_followed(scene, knee, with_t1):
+    made = scene(shading=0.5, with_t1=with_t1, noise=4)
+    marrow = normal_marrow(made.pair, made.bones, knee)
+    normal = marrow.interior & ~made.edema
+    assert np.std(marrow.t2fs.ratio[normal]) < 0.12  # uncorrected 0.25
+
+
+def test_margin_is_in_millimetres(scene, knee):
+    made = scene(lesions=())
+    interior = normal_marrow(made.pair, made.bones, knee).interior
+    rim = made.bones.data.copy()
+    depth = depth_mm(rim == 1, made.bones.grid.spacing_mm)
+    assert not interior[(rim == 1) & (depth <= knee.marrow_margin_mm)].any()
+
+
+def test_small_bone_borrows_and_lonely_small_bone_is_not_judged(scene, knee):
+    made = scene(lesions=())
+    labels = np.array(made.bones.data)
+    labels[50:52, 28:30, 7] = 3
+    marrow = normal_marrow(made.pair, Volume(labels, made.bones.grid), knee)
+    assert marrow.borrowed == (3,)
+    assert np.isfinite(marrow.t2fs.centre[labels == 3]).all()
+    alone = np.where(labels == 3, 3, 0).astype(np.uint8)
+    marrow = normal_marrow(made.pair, Volume(alone, made.bones.grid), knee)
+    assert marrow.unjudged == (3,)
+    assert np.isnan(marrow.t2fs.centre).all()
+
+
+def test_a_bone_far_brighter_than_its_neighbours_is_judged_by_them(scene, knee):
+    made = scene(lesions=())
+    labels, signal = np.array(made.bones.data), np.array(made.pair.t2fs.data)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
+    signal[labels == 2] *= 2
+    pair = type(made.pair)(made.pair.t2fs.with_data(signal), made.pair.t1, made.pair.sequence_class)
+    marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
+    assert marrow.borrowed == (2,)
+    assert np.nanmedian(marrow.t2fs.ratio[labels == 2]) == pytest.approx(2, rel=0.15)
+
+
+def test_present_labels_leaves_out_background(scene):
+    assert present_labels(scene().bones) == (1, 2)

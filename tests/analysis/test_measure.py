@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.measure import measure
+from bmepipe.volume import Volume
+
+
+def rows_of(made, knee, assessable=None):
+    if assessable is None:
+        assessable = Volume(made.bones.data > 0, made.bones.grid)
+    probability = detect(made.pair, made.bones, knee)
+    found = find_lesions(probability, made.pair, made.bones, assessable, knee)
+    return measure("one", made.pair, made.bones, assessable, probability, found, knee)
+
+
+def test_a_row_per_bone_with_volumes_in_ml(scene, knee):
+    made = scene()
+    femur, tibia = rows_of(made, knee)
+    voxel_ml = 0.8 * 0.7 * 3.0 / 1000
+    assert (femur.bone, tibia.bone) == ("femur", "tibia")
+    assert femur.bone_ml == pytest.approx((made.bones.data == 1).sum() * voxel_ml)
+    assert femur.edema_ml == pytest.approx(made.edema.sum() * voxel_ml, rel=0.1)
+    assert femur.edema_percent == pytest.approx(100 * femur.edema_ml / femur.bone_ml)
+    assert femur.edema_ml_low <= femur.edema_ml <= femur.edema_ml_high
+    assert femur.lesion_count == 1
+    assert femur.largest_lesion_ml == pytest.approx(femur.edema_ml)
+    assert femur.assessable_percent == 100
+    assert (tibia.edema_ml, tibia.lesion_count, tibia.t2fs_ratio) == (0, 0, None)
+
+
+def test_percent_refers_to_what_could_be_judged(scene, knee):
+    made = scene()
+    half = (made.bones.data > 0) & (np.indices(made.edema.shape)[1] > 22)
+    femur = rows_of(made, knee, Volume(half, made.bones.grid))[0]
+    assert femur.assessable_percent < 85
+    judged_ml = femur.bone_ml * femur.assessable_percent / 100
+    assert femur.edema_percent == pytest.approx(100 * femur.edema_ml / judged_ml)
+
+
+def test_not_measurable_is_none_with_a_note_and_never_zero(scene, knee):
+    made = scene()
+    blind = Volume(made.bones.data == 2, made.bones.grid)
+    femur = rows_of(made, knee, blind)[0]
+    assert femur.edema_ml is None
+    assert femur.edema_percent is None
+    assert "nothing of the bone can be judged" in femur.note
+    assert femur.bone_ml > 0
+
+
+def test_too_little_marrow_is_not_measured(scene, knee):
+    made = scene(lesions=())
+    labels = np.array(made.bones.data)
+    labels[50:52, 28:30, 7] = 3
+    made = type(made)(made.pair, Volume(labels, made.bones.grid), made.edema)
+    patella = rows_of(made, knee)[2]
+    assert patella.bone == "patella"
+    assert patella.edema_ml is None
+    assert "too little marrow" in patella.note

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.quality import assess, tissue_skewness
+from bmepipe.errors import ImplausibleImage
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+
+def with_signal(pair: Pair, t2fs=None, t1=None) -> Pair:
+    t1_volume = pair.t1 if t1 is None else pair.t1.with_data(np.asarray(t1, np.float32))
+    t2fs_volume = pair.t2fs if t2fs is None else pair.t2fs.with_data(np.asarray(t2fs, np.float32))
+    return replace(pair, t1=t1_volume, t2fs=t2fs_volume)
+
+
+def test_a_good_pair_is_all_assessable(scene, knee):
+    made = scene()
+    assessable, notes = assess(made.pair, made.bones, knee)
+    assert (assessable.data == (made.bones.data > 0)).all()
+    assert notes == ()
+
+
+def test_constant_and_not_finite_images_are_refused(scene, knee):
+    made = scene()
+    with pytest.raises(ImplausibleImage, match="constant 7"):
+        assess(with_signal(made.pair, t2fs=np.full(made.edema.shape, 7)), made.bones, knee)
+    holed = np.array(made.pair.t1.data)
+    holed[3, 3, 3] = np.nan
+    with pytest.raises(ImplausibleImage, match="1 that are not"):
+        assess(with_signal(made.pair, t1=holed), made.bones, knee)
+    flat = np.where(made.bones.data > 0, 5, made.pair.t2fs.data)
+    with pytest.raises(ImplausibleImage, match="within the bones"):
+        assess(with_signal(made.pair, t2fs=flat), made.bones, knee)
+
+
+def test_swapped_series_are_refused(scene, knee):
+    made = scene()
+    t1, t2fs = np.array(made.pair.t1.data), np.array(made.pair.t2fs.data)
+    t2fs[40:60, 5:12, 2:5] = 2500.0  # a little fluid, as every joint has
+    t1[40:60, 5:12, 2:5] = 120.0
+    pair = with_signal(made.pair, t2fs=t2fs, t1=t1)
+    assert tissue_skewness(pair.t2fs, made.bones) > tissue_skewness(pair.t1, made.bones)
+    assess(pair, made.bones, knee)
+    with pytest.raises(ImplausibleImage, match="swapped"):
+        assess(with_signal(made.pair, t2fs=t1, t1=t2fs), made.bones, knee)
+
+
+def test_failed_suppression_is_left_out_and_said(scene, knee):
+    made = scene(lesions=())
+    fat = np.indices(made.edema.shape)[0] < 8
+    fat |= np.indices(made.edema.shape)[1] > 50
+    t1 = np.where(fat & (made.bones.data == 0), 520.0, made.pair.t1.data)
+    t2fs = np.where(fat & (made.bones.data == 0), 100.0, made.pair.t2fs.data)
+    _, notes = assess(with_signal(made.pair, t2fs=t2fs, t1=t1), made.bones, knee)
+    assert notes == ()
+    failed = (np.indices(made.edema.shape)[0] < 18) & (t1 > 400)
+    _, notes = assess(
+        with_signal(made.pair, t2fs=np.where(failed, 5 * t2fs, t2fs), t1=t1), made.bones, knee
+    )
+    assert "fat suppression failed: femur" in notes[0]
+
+
+def test_a_void_is_left_out_and_said(scene, knee):
+    made = scene(lesions=())
+    t1 = np.array(made.pair.t1.data)
+    t1[18:26, 24:32, 6:9] = 5.0
+    assessable, notes = assess(with_signal(made.pair, t1=t1), made.bones, knee)
+    assert not assessable.data[20:24, 26:30, 7].any()
+    assert "signal is lost" in notes[0]
+
+
+def test_a_bone_cut_by_the_field_is_named(scene, knee):
+    made = scene(lesions=())
+    labels = np.array(made.bones.data)
+    labels[40:50, 20:30, :] = 2
+    _, notes = assess(made.pair, Volume(labels, made.bones.grid), knee)
+    assert "Cut by the field of view: tibia" in notes[-1]
+
+
+def test_without_t1_the_missing_check_is_said(scene, knee):
+    made = scene(with_t1=False)
+    _, notes = assess(made.pair, made.bones, knee)
+    assert "Without a T1" in notes[0]
