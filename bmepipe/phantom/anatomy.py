@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.errors import unknown_choice
-from bmepipe.phantom import knee, lumbar, sacroiliac
+from bmepipe.phantom import hip, knee, lumbar, sacroiliac
 from bmepipe.phantom.layers import Fields, Layer
 from bmepipe.phantom.lesions import Blemish, Pattern, blemish_fields
 from bmepipe.phantom.person import Person, make_person
@@ -19,12 +19,16 @@ from bmepipe.phantom.shapes import Floats, f32
 
 
 class SitePlan(Protocol):
-    """What a site's module offers; `BONES` and `TRAITS` are constants of it."""
+    """What a site's module offers.
+
+    `CENTRE_MM` is the middle of the field of view, canonical; lesions lie within `REACH_MM` of it.
+    """
 
     BONES: tuple[str, ...]
     TRAITS: dict[str, tuple[float, float]]
     SIDED: bool
     CENTRE_MM: tuple[float, float, float]
+    REACH_MM: float
     PATTERNS: tuple[Pattern, ...]
 
     def fields(self, points_mm: Floats, person: Person) -> Fields:
@@ -40,8 +44,13 @@ class SitePlan(Protocol):
         """Return what to paint inside the marrow of a bone."""
 
 
-PLANS: MappingProxyType[str, SitePlan] = MappingProxyType(
-    {"knee": knee, "lumbar": lumbar, "sacroiliac": sacroiliac}  # type: ignore[dict-item]
+PLANS: Mapping[str, SitePlan] = MappingProxyType(
+    {
+        "knee": cast(SitePlan, knee),
+        "hip": cast(SitePlan, hip),
+        "lumbar": cast(SitePlan, lumbar),
+        "sacroiliac": cast(SitePlan, sacroiliac),
+    }
 )
 
 

@@ -38,6 +38,7 @@ TRAITS = {
 }
 SIDED = True
 CENTRE_MM = (0.0, -4.0, 8.0)
+REACH_MM = 57.0
 PATTERNS = (
     Pattern("medial osteoarthritis", (Spot("femur", (-25, 2, 4)), Spot("tibia", (-24, -2, -10)))),
     Pattern("pivot shift", (Spot("femur", (26, 8, 8)), Spot("tibia", (24, -22, -8)))),

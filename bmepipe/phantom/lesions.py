@@ -41,11 +41,15 @@ class Spot:
 
 @dataclass(frozen=True)
 class Pattern:
-    """Spots that are struck together, as in a kissing contusion; `weight` is how often."""
+    """Spots that are struck together, as in a kissing contusion.
+
+    `weight` is how often; `volume_mm3`, least and most, where the usual sizes do not fit.
+    """
 
     name: str
     spots: tuple[Spot, ...]
     weight: float = 1.0
+    volume_mm3: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +188,14 @@ def place_edema(
     while len(found) < wanted:
         pattern = patterns[int(rng.choice(len(patterns), p=weights / weights.sum()))]
         for spot in pattern.spots[: wanted - len(found)]:
-            volume = _edema_mm3(rng, large=not found)
+            volume = _edema_mm3(rng, pattern.volume_mm3, large=not found)
             found.append(_edema(ground, spot, pattern.name, volume, rng))
     return found
 
 
-def _edema_mm3(rng: np.random.Generator, *, large: bool) -> float:
+def _edema_mm3(rng: np.random.Generator, span: tuple[float, float] | None, *, large: bool) -> float:
+    if span is not None:
+        return float(np.exp(rng.uniform(*np.log(span))))
     if large:
         return float(np.clip(rng.lognormal(7.5, 0.7), 1100, 9000))
     small = rng.random() < 0.5

@@ -43,6 +43,7 @@ TRAITS = {
 }
 SIDED = False
 CENTRE_MM = (0.0, -18.0, -22.0)
+REACH_MM = 112.0
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,18 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 shift_px=0.8,
             ),
             Protocol(
+                "hip",
+                "hip",
+                "coronal",
+                _spin_echo(580, 12),
+                _stir(4200, 45, 160),
+                matrix=384,
+                pixel_mm=0.52,
+                slices=28,
+                thickness_mm=3.2,
+                gap_mm=0.3,
+            ),
+            Protocol(
                 "sacroiliac",
                 "sacroiliac",
                 "coronal",

@@ -135,7 +135,8 @@ def diseased_anatomy(
 
 
 def _ground(anatomy: Anatomy) -> Ground:
-    half = np.arange(-57.0, 58.0, 3.0)
+    reach = anatomy.plan.REACH_MM
+    half = np.arange(-reach, reach + 1, max(3.0, reach / 26))
     box = np.stack(np.meshgrid(half, half, half, indexing="ij"), axis=-1).reshape(-1, 3)
     points = (box + anatomy.centre_mm).astype(np.float32)
     depths = {name: -distance for name, distance in anatomy.bones(points).items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from bmepipe.phantom.protocol import Protocol, coarse, parse_protocol, site_prot
 from bmepipe.phantom.study import Phantom, diseased_anatomy, make_phantom
 from bmepipe.phantom.tissue_map import tissue_map
 from bmepipe.phantom.truth import lesion_ml
+from bmepipe.site import load_site
 
 QUICK = coarse(site_protocol("knee"), 6)
 
@@ -101,11 +104,30 @@ def test_volume_agrees_with_an_independent_finer_count() -> None:
 def test_bones_never_overlap_and_none_is_empty(site: str) -> None:
     for seed in range(3):
         anatomy = make_anatomy(site, seed)
-        half = np.arange(-60.0, 61.0, 4.0)
+        reach = anatomy.plan.REACH_MM
+        half = np.arange(-reach, reach + 1, reach / 18)
         box = np.stack(np.meshgrid(half, half, half, indexing="ij"), -1).reshape(-1, 3)
         inside = np.array([d < 0 for d in anatomy.bones(box + anatomy.centre_mm).values()])
         assert inside.sum(0).max() == 1
         assert inside.any(1).all()
+
+
+@pytest.mark.parametrize("site", phantom_sites())
+def test_every_site_has_bones_edema_and_its_labels(site: str) -> None:
+    scan = replace(coarse(site_protocol(site), 8), slices=site_protocol(site).slices)
+    found = make_phantom(site, 2, protocol=scan)
+    known = {bone.name: bone.label for bone in load_site(site).bones}
+    assert set(np.unique(found.bones.data)) - {0} == {known[row.bone] for row in found.measurements}
+    assert sum(row.edema_ml or 0 for row in found.measurements) >= 0.4
+    for row in found.measurements:
+        counted = (found.bones.data == known[row.bone]).sum() * found.bones.grid.voxel_ml
+        assert counted == pytest.approx(row.bone_ml, rel=0.2)
+
+
+@pytest.mark.parametrize("site", phantom_sites())
+def test_configs_hold_the_protocols(site: str) -> None:
+    path = Path(__file__).parents[2] / "configs" / "phantom" / f"{site}.toml"
+    assert parse_protocol(tomllib.loads(path.read_text())) == site_protocol(site)
 
 
 @pytest.mark.parametrize("site", phantom_sites())
