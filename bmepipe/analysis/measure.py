@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bmepipe.analysis.lesions import Found
 from bmepipe.analysis.marrow import MIN_MARROW_ML, Reference, present_labels
@@ -13,7 +12,6 @@ from bmepipe.site import Bone, Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 
-LOW_PROBABILITY, HIGH_PROBABILITY = 0.65, 0.35  # the band around the edge at 0.5
 LEAST_ASSESSABLE_PERCENT = 10.0
 
 
@@ -38,7 +36,6 @@ def measure(
     found : Found
     site : Site
     """
-    low, high = band(probability, bones, assessable, found)
     rows = []
     for label in present_labels(bones):
         bone = site.bone(label)
@@ -49,23 +46,8 @@ def measure(
         if why_not:
             rows.append(_empty_row(case, site, bone, bone_ml, judged_ml, why_not))
         else:
-            rows.append(_row(case, site, bone, mask, judged_ml, pair, found, low, high))
+            rows.append(_row(case, site, bone, mask, judged_ml, pair, found))
     return tuple(rows)
-
-
-def band(
-    probability: Volume, bones: Volume, assessable: Volume, found: Found
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the smallest and the largest edema that the probability allows.
-
-    Small: the lesions' voxels of at least 0.65. Large: the lesions grown into neighbours of at
-    least 0.35 that can be judged, so that candidates which were rejected stay out.
-    """
-    edema = found.edema.data
-    low = edema & (probability.data >= LOW_PROBABILITY)
-    room = (probability.data >= HIGH_PROBABILITY) & (bones.data > 0) & assessable.data
-    high = ndimage.binary_dilation(edema, iterations=2, mask=room | edema) if edema.any() else edema
-    return low, high
 
 
 def unmeasurable(label: int, bone_ml: float, judged_ml: float, found: Found) -> str:
@@ -93,13 +75,12 @@ def _row(
     judged_ml: float,
     pair: Pair,
     found: Found,
-    low: NDArray[np.bool_],
-    high: NDArray[np.bool_],
 ) -> BoneMeasurement:
     voxel_ml = pair.grid.voxel_ml
     edema = found.edema.data & mask
+    low, high = (edema if part is None else part & mask for part in (found.low, found.high))
     edema_ml, low_ml, high_ml = (
-        float(np.count_nonzero(part & mask) * voxel_ml) for part in (edema, low, high)
+        float(np.count_nonzero(part) * voxel_ml) for part in (edema, low, high)
     )
     bone_ml = float(np.count_nonzero(mask) * voxel_ml)
     sizes = [lesion.lesion_ml for lesion in found.lesions if lesion.bone == bone.name]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import present_labels, robust_centre
+from bmepipe.analysis.marrow import depth_mm, present_labels, robust_centre
 from bmepipe.errors import ImplausibleImage
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -17,6 +17,7 @@ FAILED_RESIDUAL = 2.5  # times the usual signal of fat on the fat-suppressed ser
 LEAST_FAILED_ML = 0.3
 VOID_T1_RATIO = 0.12  # of marrow; cortex and sclerosis inside marrow keep 0.2 and more
 LEAST_VOID_ML = 0.3
+VOID_RADIUS_MM = 2.5  # half of a cortex is thinner
 SWAPPED_SKEWNESS = 0.4
 FATTY_RANK = 0.2
 
@@ -182,11 +183,12 @@ def enlarged(mask: NDArray[np.bool_], bones: Volume) -> NDArray[np.bool_]:
 
 
 def signal_void(t1: Volume, bones: Volume) -> NDArray[np.bool_]:
-    """Return the parts of the bones without T1 signal and larger than `LEAST_VOID_ML`."""
+    """Return the parts of the bones without T1 signal that are thicker than any cortex."""
     level = np.median(t1.data[bones.data > 0])
     dark = (t1.data < VOID_T1_RATIO * level) & (bones.data > 0)
-    solid = ndimage.binary_opening(dark, np.ones((3, 3, 1)) if t1.grid.slice_axis == 2 else None)
-    return large_parts(solid, t1.grid, LEAST_VOID_ML)
+    thick = depth_mm(dark, t1.grid.spacing_mm) >= VOID_RADIUS_MM
+    void = dark & (depth_mm(~thick, t1.grid.spacing_mm) <= VOID_RADIUS_MM)
+    return large_parts(void, t1.grid, LEAST_VOID_ML)
 
 
 def large_parts(mask: NDArray[np.bool_], grid: Grid, least_ml: float) -> NDArray[np.bool_]:
