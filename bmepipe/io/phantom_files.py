@@ -187,6 +187,9 @@ def _write_dicom(phantom: Phantom, folder: Path, storage: Storage) -> None:
         _SeriesFiles(2, f"{plane} {series_name(scan.t2fs)}", scan.t2fs, phantom.t2fs),
         _SeriesFiles(3, f"{plane} {series_name(scan.t1)}", scan.t1, phantom.t1),
     ]
+    for number, (sequence, volume) in enumerate(phantom.others, start=4):
+        name = f"{plane} {series_name(sequence)}"
+        series.append(_SeriesFiles(number, name, sequence, volume))
     for files in series:
         _write_series(phantom, files, storage.apply(files.volume), folder)
     for volume in _localizer(phantom.t1):

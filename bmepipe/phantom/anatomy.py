@@ -28,6 +28,7 @@ class SitePlan(Protocol):
     TRAITS: dict[str, tuple[float, float]]
     SIDED: bool
     CENTRE_MM: tuple[float, float, float]
+    GROWING: bool
     REACH_MM: float
     PATTERNS: tuple[Pattern, ...]
 

@@ -38,6 +38,7 @@ TRAITS = {
 }
 SIDED = True
 CENTRE_MM = (0.0, -4.0, 8.0)
+GROWING = True  # has growth plates
 REACH_MM = 57.0
 PATTERNS = (
     Pattern("medial osteoarthritis", (Spot("femur", (-25, 2, 4)), Spot("tibia", (-24, -2, -10)))),
@@ -101,7 +102,18 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["femur_height"] = thigh[..., 2].copy()
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
+    if "growth_plate" in traits:
+        found |= _growth_plate(found)
     return found
+
+
+def _growth_plate(f: Fields) -> Fields:
+    # Where the scar would lie: a wavy plate across femur and tibia, 2.4 mm thick.
+    femur = np.abs(f["femur_height"] - 38 + 2.0 * f["broad"]) - np.float32(1.2)
+    tibia = np.abs(f["height"] + 24 + 2.0 * f["broad"]) - np.float32(1.2)
+    border = np.where(f["bone.femur"] < f["bone.tibia"], femur, tibia)
+    border = np.where(np.minimum(f["bone.patella"], f["bone.fibula"]) < 1, FAR_MM, border)
+    return {"border.growth_plate": f32(border), "amount.growth_plate": cover(f32(border), 1.0)}
 
 
 def body(points_mm: Floats, person: Person) -> Floats:

@@ -143,14 +143,31 @@ def confounder_names() -> list[str]:
     return sorted([*LOOK_ALIKES, *REGIONAL])
 
 
-def check_confounders(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, "all" replaced by every one; UnknownChoice lists the known ones."""
-    if "all" in names:
-        return tuple(confounder_names())
+def check_confounders(
+    names: Sequence[str], *, growing: bool = True, fat_saturated: bool = True
+) -> tuple[str, ...]:
+    """Return the names, "all" replaced by every one that suits the site and the sequence.
+
+    Parameters
+    ----------
+    names : sequence of str
+    growing : bool
+        Whether the site's phantom has growth plates.
+    fat_saturated : bool
+        Whether fat is saturated chemically, which can fail in a region; an inversion cannot.
+
+    Raises
+    ------
+    UnknownChoice
+        For a name that is not known, or not possible here, listing those that are.
+    """
+    unfit = set() if growing else {"growth_plate"}
+    unfit |= set() if fat_saturated else {"fat_sat_failure"}
+    known = [name for name in confounder_names() if name not in unfit]
     for name in names:
-        if name not in confounder_names():
-            raise unknown_choice("confounder", name, [*confounder_names(), "all"])
-    return tuple(names)
+        if name != "all" and name not in known:
+            raise unknown_choice("confounder", name, [*known, "all"])
+    return tuple(known) if "all" in names else tuple(names)
 
 
 class HasBones(Protocol):

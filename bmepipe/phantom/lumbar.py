@@ -43,6 +43,7 @@ TRAITS = {
 }
 SIDED = False
 CENTRE_MM = (0.0, -18.0, -22.0)
+GROWING = False  # has growth plates
 REACH_MM = 112.0
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bmepipe.phantom.anatomy import Anatomy
 from bmepipe.phantom.layers import Fields, Layer, cover
-from bmepipe.phantom.lesions import EDEMA, LOOK_ALIKES
+from bmepipe.phantom.lesions import EDEMA, LOOK_ALIKES, REGIONAL
 from bmepipe.phantom.sampling import Planes
 from bmepipe.phantom.shapes import Floats, f32
 from bmepipe.phantom.tissue import TISSUES, Sequence, Technique, fat_weight, image_signal, signals
@@ -168,9 +168,10 @@ def _blemishes(f: Fields) -> list[Layer]:
 
 
 def _label(f: Fields, inner: Floats, labels: NDArray[np.uint8]) -> None:
-    for name, kind in LOOK_ALIKES.items():
+    known = {name: kind.label for name, kind in LOOK_ALIKES.items()} | dict(REGIONAL)
+    for name, label in known.items():
         if f"border.{name}" in f:
-            labels[(f[f"border.{name}"] < 0) & (inner > 0.5)] = kind.label
+            labels[(f[f"border.{name}"] < 0) & (inner > 0.5)] = label
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.phantom.anatomy import Anatomy, make_anatomy
+from bmepipe.phantom.anatomy import Anatomy, make_anatomy, site_plan
 from bmepipe.phantom.lesions import (
     REGIONAL,
     Blemish,
@@ -21,6 +21,8 @@ from bmepipe.phantom.protocol import Protocol, site_protocol
 from bmepipe.phantom.sampling import look_through
 from bmepipe.phantom.scanner import Content, Faults, fill_voxels, make_image
 from bmepipe.phantom.shapes import Floats, rotation
+from bmepipe.phantom.tissue import Sequence as Contrast
+from bmepipe.phantom.tissue import Technique
 from bmepipe.phantom.truth import LesionTruth, bone_rows, lesion_rows, paint_bones
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import load_site
@@ -55,6 +57,9 @@ class Phantom:
         Rigid RAS motion of the person before T1, which its header does not tell.
     anatomy : Anatomy
         For whoever wants to evaluate the truth at other points.
+    others : tuple of (Sequence, Volume)
+        Series that belong to an exam and must not be chosen: the same slices without fat
+        saturation.
     """
 
     site: str
@@ -71,6 +76,7 @@ class Phantom:
     lesions: tuple[LesionTruth, ...]
     motion: NDArray[np.float64]
     anatomy: Anatomy
+    others: tuple[tuple[Contrast, Volume], ...] = ()
 
 
 def make_phantom(
@@ -104,8 +110,12 @@ def make_phantom(
     UnknownChoice
         For an unknown site or confounder, listing the known ones.
     """
-    names = check_confounders(confounders)
     scan = protocol or site_protocol(site)
+    names = check_confounders(
+        confounders,
+        growing=site_plan(site).GROWING,
+        fat_saturated=scan.t2fs.technique is Technique.FAT_SAT,
+    )
     anatomy = diseased_anatomy(site, seed, healthy=healthy, confounders=names)
     rng = np.random.default_rng([seed, 14])
     faults = _faults(anatomy, scan, names, rng)
@@ -117,7 +127,14 @@ def make_phantom(
     plain = fill_voxels(anatomy, look_through(anatomy, moved), scan.t1, scan.thickness_mm)
     t1_faults = replace(faults, snr=faults.snr * 5, ghost=faults.ghost / 2)
     t1 = make_image(plain, grid, scan.t1, t1_faults, scan.shift_px, rng)
-    return _with_truth(anatomy, seed, scan, grid, (t1, t2fs), content, faults, motion)
+    made = _with_truth(anatomy, seed, scan, grid, (t1, t2fs), content, faults, motion)
+    if scan.t2fs.technique is not Technique.FAT_SAT:
+        return made
+    plain_pd = Contrast(
+        Technique.SPIN_ECHO, scan.t2fs.tr_ms, scan.t2fs.te_ms, field_t=scan.t2fs.field_t
+    )
+    image = make_image(content, grid, plain_pd, t1_faults, scan.shift_px, rng)
+    return replace(made, others=((plain_pd, _volume(image, grid)),))
 
 
 def diseased_anatomy(
@@ -125,6 +142,9 @@ def diseased_anatomy(
 ) -> Anatomy:
     """Return the anatomy of a seed with its edema and the look-alikes that lie in the marrow."""
     anatomy = make_anatomy(site, seed)
+    if "growth_plate" in confounders:
+        young = {**anatomy.person.traits, "growth_plate": 1.0}
+        anatomy = replace(anatomy, person=replace(anatomy.person, traits=young, age_years=13))
     ground = _ground(anatomy)
     blemishes: list[Blemish] = []
     if not healthy:

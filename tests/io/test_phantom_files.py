@@ -70,6 +70,7 @@ def test_headers_say_phantom_and_how_it_was_scanned(folder: Path) -> None:
     assert series[3].SeriesDescription == "SAG T1"
     assert not series[3].ScanOptions
     assert series[1].SeriesDescription == "LOCALIZER"
+    assert series[4].SeriesDescription == "SAG PD"
 
 
 def test_truth_lies_on_the_fat_suppressed_grid(knee: Phantom, folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bmepipe.errors import BadSettings, UnknownChoice
 from bmepipe.phantom.anatomy import make_anatomy, phantom_sites
-from bmepipe.phantom.lesions import LOOK_ALIKES, REGIONAL, confounder_names
+from bmepipe.phantom.lesions import LOOK_ALIKES, REGIONAL, check_confounders, confounder_names
 from bmepipe.phantom.protocol import Protocol, coarse, parse_protocol, site_protocol
 from bmepipe.phantom.study import Phantom, diseased_anatomy, make_phantom
 from bmepipe.phantom.tissue_map import tissue_map
@@ -74,6 +74,31 @@ def test_look_alikes_and_failed_fat_saturation_are_labelled(knee: Phantom) -> No
     assert np.median(knee.t2fs.data[failed & marrow]) > 1.5 * np.median(
         knee.t2fs.data[marrow & ~failed]
     )
+
+
+def test_growth_plates_are_bright_lines_with_their_own_label() -> None:
+    thin = replace(QUICK, slices=6)
+    found = make_phantom("knee", 8, healthy=True, confounders=["growth_plate"], protocol=thin)
+    plate = found.confounders.data == REGIONAL["growth_plate"]
+    assert set(np.unique(found.bones.data[plate])) <= {1, 2}
+    plain = (found.bones.data > 0) & ~plate
+    assert np.median(found.t2fs.data[plate]) > 1.2 * np.median(found.t2fs.data[plain])
+    assert found.anatomy.person.age_years < 16
+
+
+@pytest.mark.parametrize("name", ["growth_plate", "fat_sat_failure"])
+def test_what_a_stir_of_a_grown_spine_cannot_show_is_refused(name: str) -> None:
+    with pytest.raises(UnknownChoice, match="haemangioma"):
+        make_phantom("lumbar", 1, confounders=[name])
+
+
+def test_other_series_of_the_exam_have_bright_fat(knee: Phantom) -> None:
+    (contrast, volume), *rest = knee.others
+    assert rest == []
+    marrow = (knee.bones.data > 0) & ~knee.edema.data & ~knee.not_assessable.data
+    ratio = np.median(volume.data[marrow]) / volume.data.max()
+    assert ratio > 2 * np.median(knee.t2fs.data[marrow]) / knee.t2fs.data.max()
+    assert contrast.te_ms == knee.protocol.t2fs.te_ms
 
 
 def test_healthy_has_no_edema() -> None:
@@ -204,3 +229,5 @@ def test_a_protocol_with_a_missing_key_is_refused() -> None:
 
 def test_all_means_all() -> None:
     assert confounder_names() == sorted([*LOOK_ALIKES, *REGIONAL])
+    assert check_confounders(["all"]) == tuple(confounder_names())
+    assert "growth_plate" not in check_confounders(["all"], growing=False)
