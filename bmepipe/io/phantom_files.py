@@ -188,7 +188,7 @@ def _write_dicom(phantom: Phantom, folder: Path, storage: Storage) -> None:
         _SeriesFiles(3, f"{plane} {series_name(scan.t1)}", scan.t1, phantom.t1),
     ]
     for number, (sequence, volume) in enumerate(phantom.others, start=4):
-        name = f"{plane} {series_name(sequence)}"
+        name = f"{_SHORT[volume.grid.plane]} {series_name(sequence)}"
         series.append(_SeriesFiles(number, name, sequence, volume))
     for files in series:
         _write_series(phantom, files, storage.apply(files.volume), folder)

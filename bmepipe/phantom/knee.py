@@ -228,7 +228,8 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     return [
         Layer("skin", cover(skin, step_mm)),
         Layer("fat", cover(skin + 1.6, step_mm)),
-        Layer("septum", sheet(f["mid"], 0.08) * cover(skin + 2.0, step_mm) * 0.35),
+        Layer("septum", sheet(f["mid"], 0.08) * cover(skin + 2.0, step_mm) * 0.45),
+        Layer("vein", _small_vessels(f) * cover(skin + 4.0, step_mm)),
         Layer("fascia", film(f["muscle"] - 0.2, 0.3, step_mm) * 0.5),
         Layer("muscle", cover(f["muscle"], step_mm)),
         Layer("fat", sheet(f["seam"], 0.8) * cover(f["muscle"], step_mm) * 0.7),
@@ -263,6 +264,11 @@ def marrow(f: Fields, person: Person, bone: str) -> list[Layer]:
         Layer("sclerosis", f32(scar * np.clip(0.6 + 0.5 * f["mid"], 0, 1))),
         *paint,
     ]
+
+
+def _small_vessels(f: Fields) -> Floats:
+    # Two random walls meet in a line: a vessel of about 1 mm.
+    return f32(sheet(f["mid"], 0.3) * sheet(f["broad"], 0.09) * 0.9)
 
 
 def _near_joint(f: Fields) -> Floats:

@@ -58,8 +58,8 @@ class Phantom:
     anatomy : Anatomy
         For whoever wants to evaluate the truth at other points.
     others : tuple of (Sequence, Volume)
-        Series that belong to an exam and must not be chosen: the same slices without fat
-        saturation.
+        Further series of the exam: the fat-suppressed one in other planes, and the same slices
+        without fat saturation, which must not be chosen.
     """
 
     site: str
@@ -87,6 +87,7 @@ def make_phantom(
     confounders: Sequence[str] = (),
     protocol: Protocol | None = None,
     motion_mm: float = 0.4,
+    extra_planes: Sequence[str] = (),
 ) -> Phantom:
     """Return the phantom of a site and a seed; the same arguments give the same bytes.
 
@@ -104,6 +105,9 @@ def make_phantom(
         Default: the site's own.
     motion_mm : float
         Spread of the shift between the T1 and the fat-suppressed series, with as many half degrees.
+    extra_planes : sequence of str
+        Planes in which to add the fat-suppressed series once more, as real exams have; each costs
+        as much as the first.
 
     Raises
     ------
@@ -128,13 +132,23 @@ def make_phantom(
     t1_faults = replace(faults, snr=faults.snr * 5, ghost=faults.ghost / 2)
     t1 = make_image(plain, grid, scan.t1, t1_faults, scan.shift_px, rng)
     made = _with_truth(anatomy, seed, scan, grid, (t1, t2fs), content, faults, motion)
-    if scan.t2fs.technique is not Technique.FAT_SAT:
-        return made
-    plain_pd = Contrast(
-        Technique.SPIN_ECHO, scan.t2fs.tr_ms, scan.t2fs.te_ms, field_t=scan.t2fs.field_t
-    )
-    image = make_image(content, grid, plain_pd, t1_faults, scan.shift_px, rng)
-    return replace(made, others=((plain_pd, _volume(image, grid)),))
+    others = [_again(anatomy, replace(scan, plane=plane), faults, rng) for plane in extra_planes]
+    if scan.t2fs.technique is Technique.FAT_SAT:
+        plain_pd = Contrast(
+            Technique.SPIN_ECHO, scan.t2fs.tr_ms, scan.t2fs.te_ms, field_t=scan.t2fs.field_t
+        )
+        image = make_image(content, grid, plain_pd, t1_faults, scan.shift_px, rng)
+        others.append((plain_pd, _volume(image, grid)))
+    return replace(made, others=tuple(others))
+
+
+def _again(
+    anatomy: Anatomy, scan: Protocol, faults: Faults, rng: np.random.Generator
+) -> tuple[Contrast, Volume]:
+    grid = scan.grid(anatomy.centre_mm)
+    content = fill_voxels(anatomy, look_through(anatomy, grid), scan.t2fs, scan.thickness_mm)
+    image = make_image(content, grid, scan.t2fs, faults, scan.shift_px, rng)
+    return scan.t2fs, _volume(image, grid)
 
 
 def diseased_anatomy(

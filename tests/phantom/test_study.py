@@ -101,6 +101,12 @@ def test_other_series_of_the_exam_have_bright_fat(knee: Phantom) -> None:
     assert contrast.te_ms == knee.protocol.t2fs.te_ms
 
 
+def test_an_exam_can_hold_other_planes() -> None:
+    scan = replace(QUICK, slices=3)
+    found = make_phantom("knee", 9, healthy=True, protocol=scan, extra_planes=["coronal"])
+    assert [volume.grid.plane for _, volume in found.others] == ["coronal", "sagittal"]
+
+
 def test_healthy_has_no_edema() -> None:
     found = make_phantom("knee", 101, healthy=True, protocol=replace(QUICK, slices=5))
     assert not found.edema.data.any()
