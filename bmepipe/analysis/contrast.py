@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from bmepipe.site import ContrastRule, Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 
+SEED_OF_MUSCLE, GROW_OF_MUSCLE = 0.6, 0.4
+LEAST_MUSCLE_ML = 5.0
 GROW_PROBABILITY = 0.5  # at the rule's grow thresholds
 SEED_PROBABILITY = 0.8  # at its seed thresholds
 T1_WEIGHT = 0.4  # power of the T1 ratio; measured on real scans, see docs/method.md
@@ -35,7 +39,8 @@ def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
         If the site has no rule for this class of sequence.
     """
     marrow = normal_marrow(pair, bones, site)
-    evidence = contrast_evidence(marrow, rule_of(pair, site))
+    rule = above_muscle(rule_of(pair, site), muscle_ratio(pair, bones, marrow))
+    evidence = contrast_evidence(marrow, rule)
     with np.errstate(invalid="ignore", over="ignore"):
         probability = 1 / (1 + 4.0**-evidence)
     probability = np.where(np.isfinite(evidence), probability, 0).astype(np.float32)
@@ -51,6 +56,47 @@ def rule_of(pair: Pair, site: Site) -> ContrastRule:
             "complete the site file",
         )
     return site.rules[pair.sequence_class.value]
+
+
+def muscle_ratio(pair: Pair, bones: Volume, marrow: Marrow) -> float | None:
+    """Return the signal of muscle to that of normal marrow on the fat-suppressed series.
+
+    Muscle is taken as the tissue outside the bones with 0.2 to 0.45 of the marrow's T1 signal (0.34
+    by the signal equations); None without a T1 or with less than 5 mL of it.
+    """
+    if pair.t1 is None or marrow.t1 is None or not np.isfinite(marrow.t2fs.centre).any():
+        return None
+    t1_level, t2fs_level = np.nanmedian(marrow.t1.centre), np.nanmedian(marrow.t2fs.centre)
+    ratio = pair.t1.data / t1_level
+    muscle = pair.t2fs.data[(bones.data == 0) & (ratio > 0.2) & (ratio < 0.45)]
+    if len(muscle) * bones.grid.voxel_ml < LEAST_MUSCLE_ML:
+        return None
+    return float(np.median(muscle) / t2fs_level)
+
+
+def above_muscle(rule: ContrastRule, muscle: float | None) -> ContrastRule:
+    """Return the rule with thresholds no lower than a share of muscle.
+
+    Where fat suppression is very good, marrow is next to black and twice of it is still noise or
+    texture. By the signal equations mild edema has at least 0.7 of muscle's signal in every class
+    of sequence.
+
+    Examples
+    --------
+    >>> rule = ContrastRule(4.0, 2.5, 2.0, 1.5, 10.0, "")
+    >>> raised = above_muscle(rule, 10.0)
+    >>> raised.seed_ratio, raised.grow_ratio
+    (6.0, 4.0)
+    >>> above_muscle(rule, 3.3) == rule
+    True
+    """
+    if muscle is None:
+        return rule
+    return replace(
+        rule,
+        seed_ratio=max(rule.seed_ratio, SEED_OF_MUSCLE * muscle),
+        grow_ratio=max(rule.grow_ratio, GROW_OF_MUSCLE * muscle),
+    )
 
 
 def contrast_evidence(marrow: Marrow, rule: ContrastRule) -> NDArray[np.float32]:

@@ -230,7 +230,8 @@ def outside_ratio(mask: NDArray, box: Box, pair: Pair, bones: Volume) -> float |
     if not near.any():
         return None
     signal = pair.t2fs.data[wide]
-    return float(np.percentile(signal[near], 90) / signal[inner].mean())
+    own = float(signal[inner].mean())
+    return float(np.percentile(signal[near], 90)) / own if own > 0 else None
 
 
 def is_bright_on_t1(c: Candidate) -> bool:
