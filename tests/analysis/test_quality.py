@@ -67,7 +67,7 @@ def test_failed_suppression_is_left_out_and_said(scene, knee):
 def test_a_void_is_left_out_and_said(scene, knee):
     made = scene(lesions=())
     t1 = np.array(made.pair.t1.data)
-    t1[18:26, 24:32, 6:9] = 5.0
+    t1[16:28, 22:34, 6:9] = 5.0
     assessable, notes = assess(with_signal(made.pair, t1=t1), made.bones, knee)
     assert not assessable.data[20:24, 26:30, 7].any()
     assert "signal is lost" in notes[0]
