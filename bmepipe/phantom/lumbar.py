@@ -42,9 +42,9 @@ TRAITS = {
     "lean_deg": (-4.0, 4.0),
 }
 SIDED = False
-CENTRE_MM = (0.0, -18.0, -22.0)
+CENTRE_MM = (0.0, -18.0, -12.0)
 GROWING = False  # has growth plates
-REACH_MM = 112.0
+REACH_MM = 122.0
 
 
 @dataclass(frozen=True)

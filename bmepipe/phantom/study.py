@@ -20,13 +20,16 @@ from bmepipe.phantom.lesions import (
 from bmepipe.phantom.protocol import Protocol, site_protocol
 from bmepipe.phantom.sampling import look_through
 from bmepipe.phantom.scanner import Content, Faults, fill_voxels, make_image
-from bmepipe.phantom.shapes import Floats, rotation
+from bmepipe.phantom.shapes import Floats, f32, rotation
 from bmepipe.phantom.tissue import Sequence as Contrast
 from bmepipe.phantom.tissue import Technique
-from bmepipe.phantom.truth import LesionTruth, bone_rows, lesion_rows, paint_bones
+from bmepipe.phantom.truth import LesionTruth, bone_rows, lesion_ml, lesion_rows, paint_bones
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
+
+_ROUGH_MM = 0.7
+_FIRST_ML, _LEAST_ML = 0.53, 0.010  # a diseased phantom has at least half a millilitre
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +165,21 @@ def diseased_anatomy(
     ground = _ground(anatomy)
     blemishes: list[Blemish] = []
     if not healthy:
-        blemishes += place_edema(ground, anatomy.plan.PATTERNS, np.random.default_rng([seed, 13]))
+        placed = place_edema(ground, anatomy.plan.PATTERNS, np.random.default_rng([seed, 13]))
+        blemishes += _sizeable(anatomy, placed)
     rng = np.random.default_rng([seed, 15])
     blemishes += place_look_alikes(ground, confounders, anatomy.plan.BONES, rng)
     return replace(anatomy, blemishes=tuple(blemishes))
+
+
+def _sizeable(anatomy: Anatomy, edema: Sequence[Blemish]) -> list[Blemish]:
+    """Grow the first lesion until 0.5 mL of it lies in marrow; leave out mere traces."""
+    first, *rest = edema
+    for _ in range(6):
+        if lesion_ml(anatomy, first, _ROUGH_MM) >= _FIRST_ML:
+            break
+        first = replace(first, radii_mm=f32(first.radii_mm * 1.2))
+    return [first, *(b for b in rest if lesion_ml(anatomy, b, _ROUGH_MM) >= _LEAST_ML)]
 
 
 def _ground(anatomy: Anatomy) -> Ground:

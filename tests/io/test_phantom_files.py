@@ -116,3 +116,17 @@ def test_dciodvfy_finds_no_error(folder: Path) -> None:
         command = ["dciodvfy", "-new", str(folder / "study" / name)]
         said = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "Error" not in said.stderr + said.stdout
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+def test_dcm2niix_reads_the_same_geometry(knee: Phantom, folder: Path, tmp_path: Path) -> None:
+    command = ["dcm2niix", "-z", "n", "-f", "%s", "-o", str(tmp_path), str(folder / "study")]
+    subprocess.run(command, capture_output=True, check=True)
+    image = nibabel.load(tmp_path / "2.nii")
+    index = np.random.default_rng(2).integers(0, knee.t2fs.grid.shape, (50, 3))
+    world = np.c_[knee.t2fs.grid.to_world(index), np.ones(50)]
+    there = (world @ np.linalg.inv(image.affine).T)[:, :3]
+    nearest = np.rint(there).astype(int)
+    assert np.abs(there - nearest).max() < 0.01
+    read = np.asarray(image.dataobj)[tuple(nearest.T)]
+    assert (read == np.rint(knee.t2fs.data[tuple(index.T)])).all()
