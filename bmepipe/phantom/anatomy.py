@@ -29,6 +29,7 @@ class SitePlan(Protocol):
     SIDED: bool
     CENTRE_MM: tuple[float, float, float]
     GROWING: bool
+    RED: bool
     REACH_MM: float
     PATTERNS: tuple[Pattern, ...]
 

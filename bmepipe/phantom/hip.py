@@ -36,6 +36,7 @@ TRAITS = {
 SIDED = True
 CENTRE_MM = (-2.0, 0.0, -18.0)
 GROWING = False  # has growth plates
+RED = False  # the marrow is largely red
 REACH_MM = 72.0
 PATTERNS = (
     Pattern("transient osteoporosis", (Spot("femur", (6, 0, 2), 12.0),), 1.0, (15000, 40000)),

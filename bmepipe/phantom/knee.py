@@ -39,6 +39,7 @@ TRAITS = {
 SIDED = True
 CENTRE_MM = (0.0, -4.0, 8.0)
 GROWING = True  # has growth plates
+RED = False  # the marrow is largely red
 REACH_MM = 57.0
 PATTERNS = (
     Pattern("medial osteoarthritis", (Spot("femur", (-25, 2, 4)), Spot("tibia", (-24, -2, -10)))),

@@ -130,6 +130,11 @@ LOOK_ALIKES: Mapping[str, LookAlike] = MappingProxyType(
             4, "haemangioma", (3.0, 6.0), (1.0, 1.4), (0.8, 1.0), 0.5, (8, 30)
         ),
         "sclerosis": LookAlike(5, "sclerosis", (2.0, 5.0), (1.5, 3.0), (0.8, 1.0), 0.5, (1, 4)),
+        # Fat in place of red marrow, as in Modic II and after inflammation of the sacroiliac joint;
+        # "sclerosis" above is Modic III.
+        "fatty_marrow": LookAlike(
+            10, "yellow_marrow", (4.0, 8.0), (1.2, 2.0), (0.8, 1.0), 1.0, (1, 4)
+        ),
         "streaks": LookAlike(7, "red_marrow", (0.9, 1.5), (8, 14), (0.4, 0.7), 0.5, (5, 25)),
     }
 )
@@ -144,7 +149,7 @@ def confounder_names() -> list[str]:
 
 
 def check_confounders(
-    names: Sequence[str], *, growing: bool = True, fat_saturated: bool = True
+    names: Sequence[str], *, growing: bool = True, red: bool = True, fat_saturated: bool = True
 ) -> tuple[str, ...]:
     """Return the names, "all" replaced by every one that suits the site and the sequence.
 
@@ -153,6 +158,8 @@ def check_confounders(
     names : sequence of str
     growing : bool
         Whether the site's phantom has growth plates.
+    red : bool
+        Whether its marrow is red enough for fatty patches to show.
     fat_saturated : bool
         Whether fat is saturated chemically, which can fail in a region; an inversion cannot.
 
@@ -162,6 +169,7 @@ def check_confounders(
         For a name that is not known, or not possible here, listing those that are.
     """
     unfit = set() if growing else {"growth_plate"}
+    unfit |= set() if red else {"fatty_marrow"}
     unfit |= set() if fat_saturated else {"fat_sat_failure"}
     known = [name for name in confounder_names() if name not in unfit]
     for name in names:

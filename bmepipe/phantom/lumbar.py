@@ -44,6 +44,7 @@ TRAITS = {
 SIDED = False
 CENTRE_MM = (0.0, -18.0, -12.0)
 GROWING = False  # has growth plates
+RED = True  # the marrow is largely red
 REACH_MM = 122.0
 
 

@@ -33,6 +33,7 @@ TRAITS = {
 SIDED = False
 CENTRE_MM = (0.0, -5.0, 0.0)
 GROWING = False  # has growth plates
+RED = True  # the marrow is largely red
 REACH_MM = 84.0
 PATTERNS = (
     Pattern("sacroiliitis, right", (Spot("ilium_right", (58, 2, -8)), Spot("sacrum", (42, 4, -8)))),

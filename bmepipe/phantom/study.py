@@ -121,6 +121,7 @@ def make_phantom(
     names = check_confounders(
         confounders,
         growing=site_plan(site).GROWING,
+        red=site_plan(site).RED,
         fat_saturated=scan.t2fs.technique is Technique.FAT_SAT,
     )
     anatomy = diseased_anatomy(site, seed, healthy=healthy, confounders=names)
