@@ -17,6 +17,7 @@ from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
+FRINGE_RADIUS_MM, FRINGE_DEPTH_MM = 1.5, 3.0
 LEVEL_REACH_MM = 4.0  # Gaussian within which a lesion's own level is averaged
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
@@ -113,6 +114,7 @@ def find_lesions(
         else:
             kept[box][mask] = 1
     bright = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
+    bright = without_fringes(bright, depth, bones.grid)
     low, edema, high = (
         without_specks(cut_at(share, bright, marrow, bones.grid), rule.min_lesion_mm3, bones.grid)
         for share in STEP_SHARES
@@ -316,6 +318,22 @@ def regrow_rim(
     return (
         ndimage.binary_dilation(edema, structure, steps, mask=rim | edema) if edema.any() else edema
     )
+
+
+def without_fringes(
+    bright: NDArray[np.bool_], depth: NDArray[np.float32], grid: Grid
+) -> NDArray[np.bool_]:
+    """Return `bright` without thin bands along the bone's surface.
+
+    Cartilage and fluid shine into the outermost marrow of thick slices; where such a band touches a
+    lesion it is no part of it. A band is what no circle of `FRINGE_RADIUS_MM` within a slice fits
+    into, nearer to the surface than `FRINGE_DEPTH_MM`.
+    """
+    flat = [1e6 if axis == grid.slice_axis else s for axis, s in enumerate(grid.spacing_mm)]
+    spacing_mm = (flat[0], flat[1], flat[2])
+    core = depth_mm(bright, spacing_mm) > FRINGE_RADIUS_MM
+    opened = bright & (depth_mm(~core, spacing_mm) <= FRINGE_RADIUS_MM)
+    return bright & (opened | (depth > FRINGE_DEPTH_MM))
 
 
 def cut_at(
