@@ -5,15 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bmepipe.analysis.candidates import Candidate, axes_mm, in_plane_radius_mm, looks_like
 from bmepipe.analysis.contrast import detect
-from bmepipe.analysis.lesions import (
-    Candidate,
-    axes_mm,
-    find_lesions,
-    hysteresis,
-    in_plane_radius_mm,
-    looks_like,
-)
+from bmepipe.analysis.lesions import find_lesions, hysteresis
 from bmepipe.volume import Volume
 
 EDEMA = Candidate(

@@ -1,0 +1,177 @@
+"""Facts of a candidate, and the look-alikes of edema that they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.marrow import Marrow, depth_mm
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Facts of one connected candidate, from which look-alikes are told.
+
+    Lengths in mm, `volume_mm3` in cubic mm. `depth` is the distance from the bone's surface,
+    `radius` that of the largest circle inside it within a slice; `length`, `width` and `thickness`
+    are the full axes of the ellipsoid with the same moments; `outside_ratio` is the upper decile of
+    the signal just outside the bone beside it, over the candidate's own mean; `joint_distance` from
+    the joint to its nearest voxel, None where the site names no joint or none was found.
+    """
+
+    volume_mm3: float
+    mean_ratio: float
+    peak_ratio: float
+    mean_t1_ratio: float | None
+    least_depth: float
+    median_depth: float
+    greatest_depth: float
+    radius: float
+    length: float
+    width: float
+    thickness: float
+    outside_ratio: float | None
+    joint_distance: float | None = None
+
+
+Look = Callable[[Candidate], bool]
+
+
+def describe(
+    mask: NDArray[np.bool_],
+    box: Box,
+    pair: Pair,
+    bones: Volume,
+    marrow: Marrow,
+    depth: NDArray[np.float32],
+) -> Candidate:
+    """Return the facts of the candidate `mask` in `box`."""
+    grid = bones.grid
+    ratio = marrow.t2fs.ratio[box][mask]
+    t1_ratio = None
+    if marrow.t1 is not None:
+        t1_ratio = float(np.nanmean(marrow.t1.ratio[box][mask]))
+    thickness, width, length = axes_mm(np.argwhere(mask), grid.spacing_mm)
+    return Candidate(
+        volume_mm3=float(mask.sum() * grid.voxel_ml * 1000),
+        mean_ratio=float(np.nanmean(ratio)),
+        peak_ratio=float(np.nanmax(ratio)),
+        mean_t1_ratio=t1_ratio,
+        least_depth=float(depth[box][mask].min()),
+        median_depth=float(np.median(depth[box][mask])),
+        greatest_depth=float(depth[box][mask].max()),
+        radius=in_plane_radius_mm(mask, grid.spacing_mm, grid.slice_axis),
+        length=length,
+        width=width,
+        thickness=thickness,
+        outside_ratio=outside_ratio(mask, box, pair, bones),
+    )
+
+
+def axes_mm(index: NDArray, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the three axes, shortest first, of the ellipsoid with the moments of these voxels.
+
+    A solid ellipsoid's variance along an axis of full length L is L^2 / 20; a voxel's own extent
+    is counted in.
+
+    Examples
+    --------
+    >>> axes_mm(np.array([[0, 0, k] for k in range(40)]), (1.0, 1.0, 1.0))[2] > 40
+    True
+    """
+    points = (index - index.mean(axis=0)) * np.asarray(spacing_mm)
+    covariance = points.T @ points / len(points) + np.diag(np.square(spacing_mm) / 12)
+    a, b, c = np.sqrt(20 * np.maximum(np.linalg.eigvalsh(covariance), 0))
+    return float(a), float(b), float(c)
+
+
+def in_plane_radius_mm(mask: NDArray, spacing_mm: tuple[float, ...], slice_axis: int) -> float:
+    """Return the radius in mm of the largest circle inside `mask` within one slice."""
+    flat = tuple(1e6 if axis == slice_axis else s for axis, s in enumerate(spacing_mm))
+    return float(depth_mm(np.pad(mask, 1), (flat[0], flat[1], flat[2])).max())
+
+
+def outside_ratio(mask: NDArray, box: Box, pair: Pair, bones: Volume) -> float | None:
+    """Return the signal outside the bone beside a candidate, over the candidate's mean.
+
+    The upper decile within `RIM_REACH_MM`; None if no such voxel exists.
+    """
+    spacing = pair.grid.spacing_mm
+    reach = tuple(max(1, round(RIM_REACH_MM / step)) for step in spacing)
+    wide = widen(box, reach, pair.grid.shape)
+    inner = np.zeros(bones.data[wide].shape, bool)
+    within = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)]
+    inner[tuple(within)] = mask
+    away = depth_mm(~inner, spacing)
+    near = (away <= RIM_REACH_MM + min(spacing)) & (bones.data[wide] == 0)
+    if not near.any():
+        return None
+    signal = pair.t2fs.data[wide]
+    own = float(signal[inner].mean())
+    return float(np.percentile(signal[near], 90)) / own if own > 0 else None
+
+
+def is_bright_on_t1(c: Candidate) -> bool:
+    """Say whether it is bright on T1, as a haemangioma or unsuppressed fat: edema never is."""
+    return c.mean_t1_ratio is not None and c.mean_t1_ratio > 1.2
+
+
+def is_rim(c: Candidate) -> bool:
+    """Say whether it is a shallow band whose brightest part lies outside: fluid or cartilage.
+
+    Without a T1 the cortex is not seen, and a bone drawn too large reaches deeper into the fluid.
+    """
+    deepest, median, brighter = (4.0, 2.6, 1.0) if c.mean_t1_ratio is not None else (7.0, 4.0, 1.1)
+    shallow = c.greatest_depth < deepest and c.median_depth < median
+    return shallow and c.outside_ratio is not None and c.outside_ratio > brighter
+
+
+def is_vessel(c: Candidate) -> bool:
+    """Say whether it is a tube: thin, and much longer than wide."""
+    return c.radius < 1.5 and c.length > 3.5 * c.width
+
+
+def is_cyst(c: Candidate) -> bool:
+    """Say whether it is round, fluid-bright and dark on T1."""
+    round_ = c.length < 1.8 * c.thickness
+    dark = c.mean_t1_ratio is None or c.mean_t1_ratio < 0.6
+    return round_ and dark and c.mean_ratio > 4.5
+
+
+LOOK_ALIKES: Mapping[str, Look] = {
+    "bright on T1: fat or haemangioma": is_bright_on_t1,
+    "rim: joint fluid, cartilage or vessel outside the bone": is_rim,
+    "vessel": is_vessel,
+    "cyst": is_cyst,
+}
+
+
+def looks_like(
+    candidate: Candidate, min_lesion_mm3: float, joint_reach_mm: float | None = None
+) -> str:
+    """Return what a candidate is if it is no edema; an empty string if it is."""
+    if candidate.volume_mm3 < min_lesion_mm3:
+        return "speck"
+    if joint_reach_mm is not None and (candidate.joint_distance or 0) > joint_reach_mm:
+        return "away from the joint"
+    for name, look in LOOK_ALIKES.items():
+        if look(candidate):
+            return name
+    return ""
+
+
+def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:
+    """Return `box` enlarged by `voxels` on every side, as far as the grid goes."""
+    i, j, k = (
+        slice(max(s.start - n, 0), min(s.stop + n, size))
+        for s, n, size in zip(box, voxels, shape, strict=True)
+    )
+    return (i, j, k)
