@@ -94,7 +94,7 @@ class Anatomy:
         for name in self.plan.BONES:
             found.setdefault(f"cortex.{name}", np.full(points.shape[:-1], 0.8, dtype=np.float32))
         rough = self.person.noise("mid", canonical)
-        found.update(blemish_fields(points, rough, found.get("fine", rough), self.blemishes))
+        found.update(blemish_fields(points, rough, found, self.blemishes))
         return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
 
     def bones(self, points_mm: NDArray) -> Fields:

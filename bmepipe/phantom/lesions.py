@@ -92,7 +92,7 @@ class Blemish:
     roughness_mm: float
     unevenness: float
 
-    def distance(self, points_mm: Floats, rough: Floats) -> Floats:
+    def distance(self, points_mm: Floats, rough: Floats | np.float32) -> Floats:
         """Return the distance in mm to the border, negative inside, of points (n, 3)."""
         scaled = (points_mm - self.centre_mm) @ (self.axes / self.radii_mm)
         first = np.sqrt((scaled**2).sum(-1))
@@ -314,26 +314,33 @@ def _look_alike(ground: Ground, name: str, bone: str, rng: np.random.Generator) 
 
 
 def blemish_fields(
-    points_mm: Floats, rough: Floats, fine: Floats, blemishes: Sequence[Blemish]
+    points_mm: Floats, rough: Floats, bones: Fields, blemishes: Sequence[Blemish]
 ) -> Fields:
     """Return the fields ``amount.TISSUE`` (0 to 1) and ``border.KIND`` (mm) of all blemishes.
+
+    A blemish stays in its own bone, also where the next one is only a joint space away.
 
     Parameters
     ----------
     points_mm : ndarray, shape (..., 3)
         RAS.
-    rough, fine : ndarray, shape (...)
-        Random fields of unit variance: for the border and for the inside.
+    rough : ndarray, shape (...)
+        Random field of unit variance, for the border.
+    bones : dict of str to ndarray, shape (...)
+        ``bone.NAME`` distances, and a random field "fine" for the unevenness inside.
     """
     flat = points_mm.reshape(-1, 3)
+    fine = bones.get("fine", rough).ravel()
     found: Fields = {}
     for blemish in blemishes:
         amount = found.setdefault(f"amount.{blemish.tissue}", np.zeros(len(flat), np.float32))
         border = found.setdefault(f"border.{blemish.kind}", np.full(len(flat), FAR_MM, np.float32))
         near = np.flatnonzero((np.abs(flat - blemish.centre_mm) < blemish.reach_mm).all(1))
+        own = bones[f"bone.{blemish.bone}"].ravel()[near]
         distance = blemish.distance(flat[near], rough.ravel()[near])
         share = 0.5 * erfc(distance / (np.sqrt(2) * blemish.edge_mm)) * blemish.amount
-        uneven = np.clip(1 + blemish.unevenness * fine.ravel()[near], 0.3, 1.6)
-        amount[near] = np.maximum(amount[near], np.clip(share * uneven, 0, 1))
-        border[near] = np.minimum(border[near], distance)
+        uneven = np.clip(1 + blemish.unevenness * fine[near], 0.3, 1.6)
+        share = np.where(own < 1.0, np.clip(share * uneven, 0, 1), 0)
+        amount[near] = np.maximum(amount[near], share)
+        border[near] = np.minimum(border[near], np.maximum(distance, own))
     return {key: value.reshape(points_mm.shape[:-1]) for key, value in found.items()}

@@ -142,15 +142,25 @@ def _posterior(local: Floats, level: Level) -> Floats:
 
 
 def vertebra(points: Floats, level: Level) -> Floats:
-    """Return the distance to a vertebra."""
-    far = np.linalg.norm(points - f32(level.centre_mm), axis=-1) - 75
-    if far.min() > 0:
-        return f32(np.minimum(far + 10, FAR_MM))
-    local = level.local(points)
-    body = vertebral_body(local, level)
+    """Return the distance to a vertebra; far from it, the distance to a box around it."""
+    local = level.local(points).reshape(-1, 3)
+    low = f32([-46, -level.deep_mm - 62, -level.high_mm - 22])
+    high = f32([46, level.deep_mm + 4, level.high_mm + 14])
+    away = np.zeros(len(local), np.float32)
+    for axis in range(3):
+        np.maximum(away, low[axis] - local[:, axis], out=away)
+        np.maximum(away, local[:, axis] - high[axis], out=away)
+    found = np.minimum(away + 4, FAR_MM)
+    near = np.flatnonzero(away == 0)
+    if len(near):
+        found[near] = _whole(local[near], level)
+    return found.reshape(points.shape[:-1])
+
+
+def _whole(local: Floats, level: Level) -> Floats:
     canal = capsule(local, (0, -level.deep_mm - 8, -40), (0, -level.deep_mm - 8, 40), 8.5)
     arch = smooth_max(_posterior(local, level), -canal, 0.8)
-    return smooth_min(body, arch, 1.5)
+    return smooth_min(vertebral_body(local, level), arch, 1.5)
 
 
 def _sacrum(points: Floats, top: Level) -> Floats:

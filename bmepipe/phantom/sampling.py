@@ -102,7 +102,7 @@ def look_through(anatomy: Anatomy, grid: Grid) -> Planes:
     skin = _evaluate(grid, wide, lambda points: {"body": anatomy.body(points)})["body"]
     window = _body_window(skin, wide)
     within = [whole[0][window[0]], whole[1][window[1]], depth]
-    node = max(_NODE_MM, 0.8 * spacing[0])
+    node = max(_NODE_MM, min(2 * spacing[0], 1.6), 0.8 * spacing[0])
     axes = [_axis(at, mm, node) for at, mm in zip(within, spacing, strict=True)]
     stacks = _evaluate(grid, axes, anatomy.fields)
     onto = [_weights(fine.nodes, wide_.nodes) for fine, wide_ in zip(axes, wide, strict=True)]

@@ -174,13 +174,22 @@ def diseased_anatomy(
 
 
 def _sizeable(anatomy: Anatomy, edema: Sequence[Blemish]) -> list[Blemish]:
-    """Grow the first lesion until 0.5 mL of it lies in marrow; leave out mere traces."""
-    first, *rest = edema
-    for _ in range(6):
-        if lesion_ml(anatomy, first, _ROUGH_MM) >= _FIRST_ML:
+    """Grow one lesion until 0.5 mL of it lies in marrow; leave out mere traces."""
+    found = list(edema)
+    for number, blemish in enumerate(found):
+        grown = _grown(anatomy, blemish)
+        if grown is not None:
+            found[number] = grown
             break
-        first = replace(first, radii_mm=f32(first.radii_mm * 1.2))
-    return [first, *(b for b in rest if lesion_ml(anatomy, b, _ROUGH_MM) >= _LEAST_ML)]
+    return [b for b in found if lesion_ml(anatomy, b, _ROUGH_MM) >= _LEAST_ML]
+
+
+def _grown(anatomy: Anatomy, blemish: Blemish) -> Blemish | None:
+    for _ in range(6):
+        if lesion_ml(anatomy, blemish, _ROUGH_MM) >= _FIRST_ML:
+            return blemish
+        blemish = replace(blemish, radii_mm=f32(blemish.radii_mm * 1.2))
+    return None
 
 
 def _ground(anatomy: Anatomy) -> Ground:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bmepipe.phantom.anatomy import Anatomy
 from bmepipe.phantom.lesions import EDEMA, Blemish
 from bmepipe.phantom.scanner import Content
+from bmepipe.phantom.shapes import Floats
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Site
 from bmepipe.volume import Grid
@@ -45,16 +46,35 @@ def lesion_rows(anatomy: Anatomy) -> tuple[LesionTruth, ...]:
 
 def lesion_ml(anatomy: Anatomy, blemish: Blemish, step_mm: float = _FINE_MM) -> float:
     """Return the volume in mL of a lesion within its bone's marrow, counted on a fine grid."""
+    return len(_held(anatomy, blemish, step_mm)) * step_mm**3 / 1000
+
+
+def edema_ml(anatomy: Anatomy, bone: str, grid: Grid, step_mm: float = _FINE_MM) -> float:
+    """Return the volume in mL of all edema of a bone within a field of view, overlaps once."""
+    own = [b for b in anatomy.blemishes if b.kind == EDEMA and b.bone == bone]
+    count = 0
+    for number, blemish in enumerate(own):
+        points = _held(anatomy, blemish, step_mm)
+        index = grid.to_index(points)
+        inside = ((index >= -0.5) & (index < np.array(grid.shape) - 0.5)).all(1)
+        rough = anatomy.person.noise("mid", anatomy.person.to_canonical(points))
+        for earlier in own[:number]:
+            inside &= earlier.distance(points, rough) >= 0
+        count += int(inside.sum())
+    return count * step_mm**3 / 1000
+
+
+def _held(anatomy: Anatomy, blemish: Blemish, step_mm: float) -> Floats:
+    """Return the points, shape (n, 3), of a fine grid within the lesion and its bone's marrow."""
     reach = blemish.radii_mm.max() * 1.05 + 3 * blemish.roughness_mm + step_mm
     half = np.arange(-reach, reach + step_mm, step_mm, dtype=np.float32)
     box = np.stack(np.meshgrid(half, half, half, indexing="ij"), -1).reshape(-1, 3)
     points = box + blemish.centre_mm
-    canonical = anatomy.person.to_canonical(points)
-    inside = blemish.distance(points, anatomy.person.noise("mid", canonical)) < 0
-    points = points[inside]
+    points = points[blemish.distance(points, np.float32(0)) < 3 * blemish.roughness_mm + 0.1]
+    rough = anatomy.person.noise("mid", anatomy.person.to_canonical(points))
+    points = points[blemish.distance(points, rough) < 0]
     f = anatomy.fields(points)
-    marrow = f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0
-    return float(marrow.sum() * step_mm**3 / 1000)
+    return points[f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0]
 
 
 def paint_bones(content: Content, names: Sequence[str], site: Site) -> NDArray[np.uint8]:
@@ -81,7 +101,7 @@ def bone_rows(
     rows = []
     for number, name in enumerate(anatomy.plan.BONES):
         marrow = float(content.marrow[number].sum())
-        edema = float(content.edema[number].sum()) * grid.voxel_ml
+        edema = edema_ml(anatomy, name, grid)
         own = [lesion.lesion_ml for lesion in lesions if lesion.bone == name]
         bad = float(content.marrow[number][failed].sum())
         rows.append(
