@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from bmepipe.phantom.anatomy import Anatomy
 from bmepipe.phantom.layers import Fields, Layer, cover
@@ -255,11 +256,10 @@ def _resolve(image: Floats) -> Floats:
         frequency = np.abs(np.fft.fftfreq(n)) * 2 / filled
         taper = 0.6 + 0.4 * np.cos(np.pi * frequency / 1.2)
         windows.append(f32(np.where(frequency > 1, 0, taper)))
-    window = windows[0][:, None] * windows[1]
-    result = np.empty_like(image)
-    for k in range(image.shape[2]):
-        result[:, :, k] = np.fft.ifft2(np.fft.fft2(image[:, :, k]) * window).real
-    return result
+    half = windows[0][:, None, None] * windows[1][: image.shape[1] // 2 + 1, None]
+    spectrum = fft.rfft2(image, axes=(0, 1), workers=_THREADS)
+    spectrum *= half
+    return f32(fft.irfft2(spectrum, s=image.shape[:2], axes=(0, 1), workers=_THREADS))
 
 
 def coil_shading(grid: Grid, depth: float, rng: np.random.Generator) -> Floats:

@@ -185,7 +185,7 @@ def _sizeable(anatomy: Anatomy, edema: Sequence[Blemish]) -> list[Blemish]:
 
 
 def _grown(anatomy: Anatomy, blemish: Blemish) -> Blemish | None:
-    for _ in range(6):
+    for _ in range(14):
         if lesion_ml(anatomy, blemish, _ROUGH_MM) >= _FIRST_ML:
             return blemish
         blemish = replace(blemish, radii_mm=f32(blemish.radii_mm * 1.2))
