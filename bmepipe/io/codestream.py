@@ -29,7 +29,7 @@ def _jpeg(code: bytes) -> tuple[int, int]:
     position = 2
     if code[:2] != b"\xff\xd8":
         return 0, 0
-    while position + 9 <= len(code):
+    while position + 10 <= len(code):
         if code[position] != 0xFF:
             return 0, 0
         marker = code[position + 1]
@@ -37,8 +37,9 @@ def _jpeg(code: bytes) -> tuple[int, int]:
             position += 1 if marker == 0xFF else 2
             continue
         if marker in _START_OF_FRAME:
-            rows, columns = struct.unpack_from(">HH", code, position + 5)
-            return rows, columns
+            depth, rows, columns, components = struct.unpack_from(">BHHB", code, position + 4)
+            # A decoder that believes a depth of 245 bits writes where it should not.
+            return (rows, columns) if components == 1 and 2 <= depth <= 16 else (0, 0)
         position += 2 + struct.unpack_from(">H", code, position + 2)[0]
     return 0, 0
 

@@ -241,7 +241,7 @@ def _file_facts(path: Path, header: RawHeader, v: Values) -> FileFacts:
         laterality=_laterality(v),
         frame_of_reference_uid=v.text("FrameOfReferenceUID"),
         field_strength_t=v.number("MagneticFieldStrength"),
-        scanning_sequence=v.texts("ScanningSequence"),
+        scanning_sequence=_scanning_sequence(v),
         sequence_variant=v.texts("SequenceVariant"),
         scan_options=v.texts("ScanOptions"),
         sequence_name=v.text("SequenceName")
@@ -265,7 +265,7 @@ def _file_facts(path: Path, header: RawHeader, v: Values) -> FileFacts:
         pixel_tag=header.pixel_tag,
         pixel_offset=header.pixel_offset,
         pixel_length=header.pixel_length,
-        mosaic="MOSAIC" in v.texts("ImageType"),
+        mosaic=_is_mosaic(v),
     )
 
 
@@ -327,6 +327,23 @@ def _component(v: Values) -> str:
         if token in ("M", "MAGNITUDE") or token.startswith("M_"):
             return "M"
     return ""
+
+
+def _scanning_sequence(v: Values) -> tuple[str, ...]:
+    """Return the tokens of ScanningSequence, which enhanced images say in other words."""
+    if found := v.texts("ScanningSequence"):
+        return found
+    said = v.text("EchoPulseSequence").upper()
+    kinds = {"GRADIENT": ("GR",), "SPIN": ("SE",), "BOTH": ("SE", "GR")}.get(said, ())
+    planar = v.text("EchoPlanarPulseSequence").upper() == "YES"
+    inverted = v.text("InversionRecovery").upper() == "YES"
+    return kinds + ("EP",) * planar + ("IR",) * inverted
+
+
+def _is_mosaic(v: Values) -> bool:
+    """Say whether one image holds many slices: Siemens' mosaic or UIH's grid."""
+    grid = v.integer("UihSlicesInGrid") if "UIH" in v.text("Manufacturer").upper() else 0
+    return "MOSAIC" in v.texts("ImageType") or grid > 1
 
 
 def _laterality(v: Values) -> str:

@@ -87,6 +87,8 @@ def _missing(frames: Sequence[Frame]) -> str:
         without = sum(getattr(frame, field) is None for frame in frames)
         if without:
             return f"{name} is missing or unreadable in {without} of {len(frames)} slices"
+    if any(frame.slope == 0 for frame in frames):
+        return "RescaleSlope is 0"
     spacing = np.array([frame.spacing for frame in frames], float)
     if spacing.min() < 1e-3 or spacing.max() > 1e3:
         return f"PixelSpacing of {spacing.min():g} to {spacing.max():g} mm"

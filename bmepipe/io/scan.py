@@ -144,9 +144,19 @@ def by_series(frames: Iterable[Frame]) -> dict[str, list[Frame]]:
 
 
 def _studies(frames: Iterable[Frame]) -> dict[tuple[str, str], list[Frame]]:
+    """Group frames by study and patient; a file that leaves these blank goes with its series."""
+    frames = list(frames)
+    whole = {
+        f.file.series_uid: (f.file.study_uid, f.file.patient)
+        for f in frames
+        if f.file.series_uid and f.file.study_uid and f.file.patient
+    }
     studies: dict[tuple[str, str], list[Frame]] = {}
     for frame in frames:
-        studies.setdefault((frame.file.study_uid, frame.file.patient), []).append(frame)
+        key = frame.file.study_uid, frame.file.patient
+        if not all(key):
+            key = whole.get(frame.file.series_uid, key)
+        studies.setdefault(key, []).append(frame)
     return dict(sorted(studies.items(), key=lambda item: (item[1][0].file.acquired, item[0])))
 
 

@@ -59,16 +59,29 @@ def split(frames: Sequence[Frame]) -> list[Stack]:
 def drop_duplicates(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
     """Return each image once, preferring uncompressed copies, and a note on how many were dropped.
 
-    A copy has the same SOPInstanceUID and frame number, and lies at the same place with the same
-    times; images that share a UID but not these are kept apart, for anonymisers blank UIDs.
+    A copy has the same SOPInstanceUID and frame number, lies at the same place with the same times
+    and, in the same encoding, has the same bytes; images that share a UID but not these are kept
+    apart, for anonymisers blank UIDs.
     """
-    best: dict[Hashable, Frame] = {}
+    best: dict[Hashable, list[Frame]] = {}
     for frame in sorted(frames, key=lambda f: (f.file.transfer_syntax not in _NATIVE, _rank(f))):
         uid = frame.file.sop_instance_uid or str(frame.file.path)
-        best.setdefault((uid, frame.number, *_place(frame), *_times(frame)), frame)
-    dropped = len(frames) - len(best)
+        best.setdefault((uid, frame.number, *_place(frame), *_times(frame)), []).append(frame)
+    kept = [frame for copies in best.values() for frame in _different(copies)]
+    dropped = len(frames) - len(kept)
     notes = (f"{dropped} duplicate images passed over",) if dropped else ()
-    return list(best.values()), notes
+    return kept, notes
+
+
+def _different(copies: list[Frame]) -> list[Frame]:
+    """Return the first of some copies, and any in the same encoding whose pixels differ from it."""
+    first, *others = copies
+    syntax = first.file.transfer_syntax
+    alike = [f for f in others if f.file.transfer_syntax == syntax]
+    if not alike:
+        return [first]
+    stored = {_pixels(f): f for f in reversed([first, *alike])}
+    return list(stored.values())
 
 
 def _resolve(frames: list[Frame]) -> list[Stack]:
@@ -170,7 +183,9 @@ def _always(frame: Frame) -> Hashable:
     spacing = tuple(round(s, 3) for s in frame.spacing) if frame.spacing else None
     echo = None if frame.te_ms is None else round(frame.te_ms, 2)
     dixon = dixon_image(frame.image_type, file.series_description)
-    return file.rows, file.columns, file.samples, spacing, echo, frame.component, dixon
+    # One SeriesInstanceUID over several series is what careless anonymisers leave.
+    series = file.series_number, file.series_description, file.frame_of_reference_uid
+    return file.rows, file.columns, file.samples, spacing, echo, frame.component, dixon, *series
 
 
 def _by_instance(frames: list[Frame], geometry: Geometry) -> list[list[Frame]]:
@@ -208,13 +223,12 @@ def _without_copies(frames: list[Frame]) -> list[Frame]:
 
 
 def _pixels(frame: Frame) -> Hashable:
-    """Return a digest of a single-frame file's stored pixels; multi-frame files repeat no image."""
+    """Return a digest of the stored pixels of a frame's file, which copies have in common."""
     file = frame.file
-    if file.frame_count > 1:
-        return id(frame)
     with open(file.path, "rb") as stream:
         stream.seek(file.pixel_offset)
-        return file.transfer_syntax, hashlib.sha256(stream.read(_HASHED)).digest()
+        stored = hashlib.sha256(stream.read(_HASHED)).digest()
+    return file.transfer_syntax, frame.number, stored
 
 
 def _rank(frame: Frame) -> tuple[float, int, str]:

@@ -1,6 +1,6 @@
 """The DICOM elements that bmepipe reads, and the VR by which each is decoded where none is given.
 
-Names are those of the standard (PS3.6); two are private and say so.
+Names are those of the standard (PS3.6); three are private and say so.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ _TABLE: dict[str, tuple[int, str]] = {
     "OverlayBitPosition": (0x60000102, "US"),
     # GE private: 0 magnitude, 1 phase, 2 real, 3 imaginary.
     "GERawDataType": (0x0043102F, "SS"),
+    # UIH private: number of slices that a grid image holds.
+    "UihSlicesInGrid": (0x00651050, "DS"),
     # Siemens XA private: the name of the sequence, per frame.
     "SiemensSequenceName": (0x00211177, "SH"),
     "SharedFunctionalGroups": (0x52009229, "SQ"),
@@ -102,6 +104,8 @@ DESCENDED = frozenset(
         0x00189226,  # MR Image Frame Type
         0x00209071,  # Frame Anatomy
         0x00209111,  # Frame Content
+        0x00209170,  # Unassigned Shared Converted Attributes
+        0x00209171,  # Unassigned Per-Frame Converted Attributes
         0x00209113,  # Plane Position
         0x00209116,  # Plane Orientation
         0x00289110,  # Pixel Measures
