@@ -15,7 +15,7 @@ from bmepipe.volume import SliceSource
 
 def series_of(stacks: Sequence[Stack]) -> list[Series]:
     """Return a `Series` for each stack of one DICOM series."""
-    planes = len({plane for stack in stacks if (plane := _plane(stack.frames[0]))})
+    planes = len({_plane(stack.frames[0]) for stack in stacks} - {None})
     return [_series(stack, n, len(stacks), planes) for n, stack in enumerate(stacks, 1)]
 
 

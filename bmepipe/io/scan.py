@@ -13,7 +13,7 @@ from bmepipe.errors import NoMrSeries, SeveralStudies, StudyNotFound
 from bmepipe.io.archive import unpacked
 from bmepipe.io.describe import series_of
 from bmepipe.io.elements import DamagedHeader, NotDicom, read_header
-from bmepipe.io.frames import Frame, frames_of, is_mr_image
+from bmepipe.io.frames import MR_CLASSES, Frame, frames_of, is_mr_image
 from bmepipe.io.stacks import Stack, split
 from bmepipe.study import Series, Study
 
@@ -128,6 +128,8 @@ def _read_chunk(files: Iterable[Path]) -> tuple[list[Frame], Passed]:
             continue
         if is_mr_image(found[0].file):
             frames += found
+        elif found[0].file.sop_class_uid in MR_CLASSES:
+            damaged.append(f"{file.name}: an MR image without pixels or size")
         else:
             other += 1
     return frames, Passed(other, tuple(damaged))
