@@ -9,6 +9,7 @@ from pathlib import Path
 from bmepipe.errors import NoMrSeries
 from bmepipe.io import dicom, nifti
 from bmepipe.io.scan import scan
+from bmepipe.io.settle import settle
 from bmepipe.study import Series, Study
 from bmepipe.volume import Volume
 
@@ -17,6 +18,8 @@ def open_study(
     path: Path, study: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Study:
     """Return the study at `path`: DICOM where there is any, else a folder of NIfTI files.
+
+    Pixels are read only of series whose headers leave open whether fat is suppressed.
 
     Parameters
     ----------
@@ -33,13 +36,13 @@ def open_study(
         As `scan.scan` and `nifti.scan_nifti`.
     """
     if nifti.is_nifti(path):
-        return nifti.scan_nifti(path)
+        return settle(nifti.scan_nifti(path), load)
     try:
-        return scan(path, study=study, progress=progress)
+        return settle(scan(path, study=study, progress=progress), load)
     except NoMrSeries:
         if not path.is_dir() or not nifti.find_nifti(path):
             raise
-    return nifti.scan_nifti(path)
+    return settle(nifti.scan_nifti(path), load)
 
 
 def named_file(name: str | None, role: str) -> Series | None:
