@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from bmepipe.io.elements import EXPLICIT_BIG, DamagedHeader, Elements, RawHeader
@@ -129,13 +130,8 @@ class Values:
 
     def text(self, name: str) -> str:
         """Return one line of printable text of at most 200 characters."""
-        value = self.raw(name)[1].strip(b"\0 ")
-        if not value:
-            return ""
-        text = value.decode("ascii") if value.isascii() else _decode(value, self._charset)
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else " " for c in text)
-        return text.strip()[:_MAX_TEXT]
+        value = self.raw(name)[1]
+        return _text(value, self._charset) if value else ""
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the values of a multi-valued text in upper case, spaces stripped."""
@@ -145,19 +141,10 @@ class Values:
     def numbers(self, name: str) -> tuple[float, ...]:
         """Return finite numbers, whether written as text or binary; empty if any cannot be read."""
         vr, value = self.raw(name)
-        code = _BINARY.get(vr)
-        if vr == b"UN":  # the element's own VR was lost on the way
-            code = _BINARY.get(VR[TAG[name]])
-        try:
-            if code:
-                mark = ">" if self._big else "<"
-                count = len(value) // struct.calcsize(mark + code)
-                found = struct.unpack_from(f"{mark}{count}{code}", value)
-            else:
-                found = tuple(_number(part) for part in value.strip(b"\0 ").split(b"\\") if part)
-        except (ValueError, struct.error):
+        if not value:
             return ()
-        return found if all(map(math.isfinite, found)) else ()
+        code = _BINARY.get(VR[TAG[name]] if vr == b"UN" else vr)
+        return _numbers(value, code and (">" if self._big else "<") + code)
 
     def number(self, name: str) -> float | None:
         """Return the first number, or None."""
@@ -374,6 +361,31 @@ def _flatten(items: list[Elements]) -> Elements:
             else:
                 merged[tag] = (vr, value)
     return merged
+
+
+# The files of a series say mostly the same: reading a value once is most of the speed.
+@lru_cache(maxsize=8192)
+def _text(value: bytes, charset: str) -> str:
+    """Return one line of printable text."""
+    value = value.strip(b"\0 ")
+    text = value.decode("ascii") if value.isascii() else _decode(value, charset)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip()[:_MAX_TEXT]
+
+
+@lru_cache(maxsize=8192)
+def _numbers(value: bytes, code: str | None) -> tuple[float, ...]:
+    """Return finite numbers from text, or from binary of a `struct` code; empty if unreadable."""
+    try:
+        if code:
+            count = len(value) // struct.calcsize(code)
+            found = struct.unpack_from(f"{code[0]}{count}{code[1]}", value)
+        else:
+            found = tuple(_number(part) for part in value.strip(b"\0 ").split(b"\\") if part)
+    except (ValueError, struct.error):
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def _number(text: bytes) -> float:
