@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -21,21 +18,14 @@ from bmepipe.errors import (
     UnreadablePixels,
     UntrustedFile,
 )
-from bmepipe.io.roles import HeaderFacts, Judgement, judge, words_of
-from bmepipe.study import FatSuppression, Role, Series, Study, Weighting
+from bmepipe.io.nifti_names import header_facts, judge_name, stem_of
+from bmepipe.study import Series, Study
 from bmepipe.volume import Grid, Volume
-
-log = logging.getLogger(__name__)
 
 # Corners of the two orientations that a file may give must not lie farther apart than this.
 _AGREE_MM = 0.5
 _SHEARED = 1e-3
 _MAX_RATIO, _ALWAYS_ALLOWED = 1000, 1 << 28
-_MAX_SIDECAR = 1 << 22
-_NOT_SIGNAL = re.compile(
-    r"\b(seg\w*|mask\w*|labels?|dseg|probseg|roi|bones?|edema|oedema|lesions?|reader\d*|trial\d*|"
-    r"region|marrow|vertebrae|annotations?|truth|prob\w*)\b"
-)
 
 
 def is_nifti(path: Path) -> bool:
@@ -113,8 +103,8 @@ def series_of(path: Path) -> Series:
     A file that cannot be used is a series with a refusal, as in DICOM.
     """
     path = Path(path)
-    facts, modality = _facts(path)
-    judged = _judge(path, facts, modality)
+    facts = header_facts(path)
+    judged = judge_name(path, facts)
     grid, refusal, notes = None, "", judged.notes
     try:
         grid, more = _grid(_open(path), path)
@@ -124,7 +114,7 @@ def series_of(path: Path) -> Series:
     return Series(
         uid=path.name,
         files=(path,),
-        description=_stem(path),
+        description=stem_of(path),
         weighting=judged.weighting,
         fat_suppression=judged.fat_suppression,
         role=judged.role,
@@ -160,12 +150,14 @@ def scan_nifti(folder: str | Path) -> Study:
         raise StudyNotFound(
             "a folder of NIfTI files", f"{folder.name} without any", "check the path"
         )
-    series = [series_of(path) for path in files]
-    numbered = [_with_number(s, n) for n, s in enumerate(series, 1)]
-    frames = "nifti"  # one folder is one frame of reference unless grids say otherwise
+    # One folder is one frame of reference: nothing in NIfTI says otherwise.
+    series = tuple(
+        replace(series_of(path), number=number, frame_of_reference_uid="nifti")
+        for number, path in enumerate(files, 1)
+    )
     return Study(
         uid=folder.name,
-        series=tuple(_replace(s, frame_of_reference_uid=frames) for s in numbered),
+        series=series,
         description=folder.name,
     )
 
@@ -174,16 +166,6 @@ def find_nifti(folder: Path) -> list[Path]:
     """Return the NIfTI files at or below a folder, sorted."""
     found = [p for p in folder.rglob("*") if p.name.lower().endswith((".nii", ".nii.gz"))]
     return sorted(p for p in found if p.is_file() and not p.name.startswith("."))
-
-
-def _with_number(series: Series, number: int) -> Series:
-    return _replace(series, number=number)
-
-
-def _replace(series: Series, **changes: Any) -> Series:
-    from dataclasses import replace
-
-    return replace(series, **changes)
 
 
 def _open(path: Path) -> nib.Nifti1Image:
@@ -262,63 +244,3 @@ def _grid(image: nib.Nifti1Image, path: Path) -> tuple[Grid, tuple[str, ...]]:
             "axes at right angles", f"{path.name} with a sheared affine", "resample it first"
         )
     return grids[0], notes
-
-
-def _facts(path: Path) -> tuple[HeaderFacts, str]:
-    """Return what name and sidecar say, and the BIDS suffix ('T1w', 'PDw', ...) if there is one."""
-    stem = _stem(path)
-    suffix = stem.rsplit("_", 1)[-1] if re.match(r"sub-", stem) else ""
-    sidecar = _sidecar(path)
-    number = lambda key, scale: _number(sidecar.get(key), scale)  # noqa: E731 - a table of two columns
-    name = re.sub(r"(?:^|_)(?:sub|ses|run|rec)-[A-Za-z0-9]+", "", stem)
-    text = " ".join(str(sidecar.get(key, ""))[:200] for key in ("SeriesDescription",))
-    facts = HeaderFacts(
-        manufacturer=str(sidecar.get("Manufacturer", ""))[:64],
-        description=f"{name} {text}",
-        scanning_sequence=_tokens(sidecar.get("ScanningSequence")),
-        scan_options=_tokens(sidecar.get("ScanOptions")),
-        image_type=_tokens(sidecar.get("ImageType")),
-        te_ms=number("EchoTime", 1000.0),
-        tr_ms=number("RepetitionTime", 1000.0),
-        ti_ms=number("InversionTime", 1000.0),
-        field_strength_t=number("MagneticFieldStrength", 1.0),
-        contrast_agent=str(sidecar.get("ContrastBolusIngredient", ""))[:64],
-    )
-    return facts, suffix
-
-
-def _judge(path: Path, facts: HeaderFacts, suffix: str) -> Judgement:
-    words = words_of(_stem(path))
-    masked = _NOT_SIGNAL.search(words)
-    if masked:
-        why = f"name says '{masked.group()}': a mask or label map"
-        return Judgement(Role.DERIVED, Weighting.OTHER, FatSuppression.UNKNOWN, 0.9, (why,))
-    return judge(facts)
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    sidecar = path.with_name(_stem(path) + ".json")
-    try:
-        if not sidecar.is_file() or sidecar.stat().st_size > _MAX_SIDECAR:
-            return {}
-        found = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s passed over: %s", sidecar.name, error)
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _number(value: object, scale: float) -> float | None:
-    usable = isinstance(value, int | float) and np.isfinite(float(value))
-    return float(value) * scale if usable else None  # type: ignore[arg-type]
-
-
-def _tokens(value: object) -> tuple[str, ...]:
-    """Return DICOM tokens from a sidecar: a list, or one text with separators."""
-    if isinstance(value, list):
-        return tuple(str(part).upper() for part in value[:64])
-    return tuple(re.split(r"[_\\ ]", str(value)[:200].upper())) if value else ()
-
-
-def _stem(path: Path) -> str:
-    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bmepipe.io import words
 from bmepipe.study import FatSuppression, Role, Weighting
 
 
@@ -57,72 +58,12 @@ class Judgement:
     doubtful_fat: bool = False
 
 
-_FS_TOKENS = {"FS", "SFS", "WE", "FATSAT", "SPIR", "SPAIR"}
-_FS_NAMES = re.compile(
-    r"\b(fs|fsat|fat ?sat(?:urated|uration)?|fat ?sup(?:p|pressed|pression)?|spair|spir|aspir|"
-    r"stir|tirm|sting|we|wex|proset|water(?: ?exc\w*)?|chem ?sat|special|fatsup|dw ?fs|"
-    r"(?:t1|t2|pd|pdw|dp|t2w|t1w)fs)\b"
-)
-_NOT_FS = re.compile(
-    r"\b(?:non?|not|without|w ?o|ohne|sans|sin|senza|sem)\s?(?:fs|fat ?sat|fat ?sup\w*|fatsat)\b"
-)
-_STIR_NAMES = re.compile(r"\b(stir|tirm|turboirm|ir tse|irfse|fir)\b")
-_FLAIR = re.compile(r"\b(flair|dark ?fluid|df)\b")
-_PD_NAMES = re.compile(r"\b(pd|pdw|dp|rho|proton|dens\w*|pdfs|int(?:ermediate)?|iw)\b")
-_T1_NAMES = re.compile(r"\b(t1|t1w|t1fs|t1wi)\b")
-_T2_NAMES = re.compile(r"\b(t2|t2w|t2fs|t2wi)\b")
-_LOCALIZER = re.compile(
-    r"\b(loc|localizer|localiser|localizador|scout|survey|pilot|3 ?plane?s?|aahead|aaspine|"
-    r"aaknee|scanogram|topogram|smartbrain|smartexam|rep(?:e|é)rage|"
-    r"calibration|asset cal|ref ?scan)\b"
-)
-_CONTRAST = re.compile(
-    r"(?:\b(gd|gado\w*|post ?(?:contrast|gd|gad|iv|inj\w*|km)|postcontrast|contrast|ce|km|"
-    r"kontrast\w*|dotarem|gadovist|injected)\b|(?<!\w)\+ ?c\b|\bc ?\+)"
-)
-_NO_CONTRAST = re.compile(
-    r"\b(?:no|non|without|w ?o|pre|sans|ohne|sin|nativ\w*|before)\b(?: ?(?:iv|gd|contrast|km))?"
-)
-_DERIVED_TOKENS = {
-    "ADC", "FA", "TRACEW", "MIP", "MPR", "MIN IP", "MINIP", "SUB", "SUBTRACTION", "T1 MAP",
-    "T2 MAP", "T2_STAR MAP", "T2MAP", "B0 MAP", "B0", "FIELD_MAP", "PHASE MAP", "R2_STAR MAP",
-    "PROJECTION IMAGE", "CSA MPR", "CSAPARALLEL", "CURVED", "REFORMATTED", "COLOR FA", "MEAN",
-}  # fmt: skip
-_DERIVED_NAMES = re.compile(
-    r"\b(mip|mpr|subtraction|sub|adc|t1 ?map\w*|t2 ?map\w*|b0 ?map|reformat\w*|screen ?save|"
-    r"report|key ?images?)\b"
-)
-_DIFFUSION = re.compile(r"\b(dwi|dti|diff\w*|ep2d|epi|resolve|adc|trace\w*)\b")
-# Hitachi writes "off".
-_NO_AGENT = {
-    "",
-    "-",
-    "0",
-    "FALSE",
-    "N",
-    "NIL",
-    "NO",
-    "NONE",
-    "NO CONTRAST",
-    "OFF",
-    "OHNE",
-    "WITHOUT",
-}
 _SPECTRAL = FatSuppression.SPECTRAL
-
-
-def words_of(text: str) -> str:
-    """Return free text in lower case with separators as spaces, for whole-word tests.
-
-    >>> words_of("t2_de3d_WE-tra.")
-    't2 de3d we tra'
-    """
-    return re.sub(r"[\s_\-.^/\\,;:()\[\]*=&]+", " ", text.lower()).strip()
 
 
 def judge(facts: HeaderFacts) -> Judgement:
     """Return role, weighting and fat suppression of a series with their evidence."""
-    name = words_of(facts.description) or words_of(facts.protocol)
+    name = words.words_of(facts.description) or words.words_of(facts.protocol)
     fat = _fat_suppression(facts, name)
     weighting = _weighting(facts, name, fat.kind)
     evidence = (weighting.why, fat.why)
@@ -174,8 +115,8 @@ def _fat_suppression(facts: HeaderFacts, name: str) -> _Fat:
     if facts.dixon:
         kind = FatSuppression.DIXON_WATER if facts.dixon == "water" else FatSuppression.NONE
         return _Fat(kind, 0.95, f"Dixon {facts.dixon} image")
-    denied = _NOT_FS.search(name)
-    named = None if denied else _FS_NAMES.search(name)
+    denied = words.NOT_FS.search(name)
+    named = None if denied else words.FS_NAMES.search(name)
     if stir := _stir(facts, name):
         return stir
     header = _header_fat(facts)
@@ -187,7 +128,7 @@ def _fat_suppression(facts: HeaderFacts, name: str) -> _Fat:
         return _Fat(FatSuppression.NONE, 0.8, f"SpectrallySelectedSuppression {facts.suppression}")
     if named:
         silent = "the header does not confirm it" if _tokens_tell(facts) else ""
-        kind = FatSuppression.STIR if _STIR_NAMES.search(name) else _SPECTRAL
+        kind = FatSuppression.STIR if words.STIR_NAMES.search(name) else _SPECTRAL
         return _Fat(kind, 0.65 if silent else 0.75, f"name says '{named.group()}'", silent)
     if denied:
         return _Fat(FatSuppression.NONE, 0.9, f"name says '{denied.group()}'")
@@ -207,7 +148,7 @@ def _header_fat(facts: HeaderFacts) -> str:
     ImageType FS is a Siemens image filter: none of them is fat suppression.
     """
     for token in facts.scan_options:
-        if token in _FS_TOKENS:
+        if token in words.FS_TOKENS:
             return f"ScanOptions {token}"
     if facts.suppression.startswith("FAT"):
         return f"SpectrallySelectedSuppression {facts.suppression}"
@@ -235,8 +176,8 @@ def _stir(facts: HeaderFacts, name: str) -> _Fat | None:
         or facts.inversion_recovery == "YES"
         or re.search(r"(?<![a-z])(tir|fir|irtse|stir)", facts.sequence_name.lower())
     )
-    named, time = _STIR_NAMES.search(name), facts.ti_ms or None
-    if _FLAIR.search(name) or (time and time > 300) or "GR" in facts.scanning_sequence:
+    named, time = words.STIR_NAMES.search(name), facts.ti_ms or None
+    if words.FLAIR.search(name) or (time and time > 300) or "GR" in facts.scanning_sequence:
         return None
     short_tr = facts.tr_ms is not None and facts.tr_ms < 1000
     if inverted and time and 60 <= time <= 300 and not short_tr:
@@ -252,7 +193,7 @@ def _weighting(facts: HeaderFacts, name: str, fat: FatSuppression) -> _Contrast:
     te, tr, ti = facts.te_ms, facts.tr_ms, facts.ti_ms or 0.0
     named = _named_weighting(name)
     gradient = "GR" in facts.scanning_sequence and "SE" not in facts.scanning_sequence
-    if "EP" in facts.scanning_sequence or (_DIFFUSION.search(name) and not named):
+    if "EP" in facts.scanning_sequence or (words.DIFFUSION.search(name) and not named):
         return _Contrast(Weighting.OTHER, 0.9, "echo planar or diffusion")
     if ti > 300:
         return _inversion(te, ti)
@@ -302,9 +243,9 @@ def _named_weighting(name: str) -> Weighting | None:
     found = [
         kind
         for kind, pattern in (
-            (Weighting.T1, _T1_NAMES),
-            (Weighting.PD, _PD_NAMES),
-            (Weighting.T2, _T2_NAMES),
+            (Weighting.T1, words.T1_NAMES),
+            (Weighting.PD, words.PD_NAMES),
+            (Weighting.T2, words.T2_NAMES),
         )
         if pattern.search(name)
     ]
@@ -316,9 +257,9 @@ def _excluded(facts: HeaderFacts, name: str, weighting: Weighting) -> tuple[Role
     if facts.component in ("P", "R", "I"):
         kind = {"P": "phase", "R": "real", "I": "imaginary"}[facts.component]
         return Role.DERIVED, f"{kind} image"
-    if found := _DERIVED_TOKENS.intersection(facts.image_type[2:]):
+    if found := words.DERIVED_TOKENS.intersection(facts.image_type[2:]):
         return Role.DERIVED, f"ImageType {min(found)}"
-    if named := _LOCALIZER.search(name):
+    if named := words.LOCALIZER.search(name):
         return Role.LOCALIZER, f"name says '{named.group()}'"
     if facts.planes > 1:
         return Role.LOCALIZER, f"one series in {facts.planes} planes"
@@ -328,11 +269,11 @@ def _excluded(facts: HeaderFacts, name: str, weighting: Weighting) -> tuple[Role
             Role.LOCALIZER,
             f"{facts.slices} thick slices, gradient echo of TR {facts.tr_ms:g} ms",
         )
-    if named := _DERIVED_NAMES.search(name):
+    if named := words.DERIVED_NAMES.search(name):
         return Role.DERIVED, f"name says '{named.group()}'"
-    if facts.contrast_agent.strip().upper() not in _NO_AGENT:
+    if facts.contrast_agent.strip().upper() not in words.NO_AGENT:
         return Role.CONTRAST_ENHANCED, "ContrastBolusAgent is given: neither T1 nor edema series"
-    named = _CONTRAST.search(name)
-    if named and not _NO_CONTRAST.search(name):
+    named = words.CONTRAST.search(name)
+    if named and not words.NO_CONTRAST.search(name):
         return Role.CONTRAST_ENHANCED, f"name says '{named.group()}': neither T1 nor edema series"
     return None

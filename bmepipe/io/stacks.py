@@ -8,7 +8,6 @@ they split only where images would otherwise lie on top of each other or leave g
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from bmepipe.io.frames import Frame
 from bmepipe.io.geometry import SAME_COSINE, Geometry, place
 from bmepipe.io.pixels import check_format
 
-log = logging.getLogger(__name__)
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _HASHED = 1 << 26
