@@ -19,7 +19,6 @@ from bmepipe.io.frames import Frame
 from bmepipe.io.geometry import SAME_COSINE, Geometry, place
 from bmepipe.io.pixels import check_format
 
-
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _HASHED = 1 << 26
 
