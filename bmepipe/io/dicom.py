@@ -17,9 +17,11 @@ from bmepipe.io.geometry import place
 from bmepipe.io.pixels import read_frames
 from bmepipe.io.scan import find_files, read_all, stacks_of
 from bmepipe.study import Series
-from bmepipe.volume import Grid, Volume
+from bmepipe.volume import Grid, SliceSource, Volume
 
 log = logging.getLogger(__name__)
+
+_SAME_MM = 0.5
 
 
 def load(series: Series) -> Volume:
@@ -50,8 +52,7 @@ def load(series: Series) -> Volume:
             "choose another series or export it again",
         )
     frames, _ = read_all(series.files)
-    by_source = {source_of(frame): frame for frame in frames}
-    ordered = [by_source[source] for source in series.slices if source in by_source]
+    ordered = _in_order(frames, series)
     geometry = place(ordered) if ordered else None
     same = geometry and geometry.grid and series.grid and geometry.grid.matches(series.grid)
     if len(ordered) < len(series.slices) or not same or series.grid is None:
@@ -62,6 +63,26 @@ def load(series: Series) -> Volume:
             "do not change a study while it is read",
         )
     return volume_of(ordered, series.grid)
+
+
+def _in_order(frames: Sequence[Frame], series: Series) -> list[Frame]:
+    """Return the frames of the series' slices, by instance and, as UIDs may be blank, by place."""
+    found: dict[SliceSource, list[Frame]] = {}
+    for frame in frames:
+        found.setdefault(source_of(frame), []).append(frame)
+    if series.grid is None:
+        return []
+    index = [[0, 0, k] for k in range(len(series.slices))]
+    places = series.grid.to_world(index) * (-1, -1, 1)
+    ordered = []
+    for source, place_mm in zip(series.slices, places, strict=True):
+        near = [f for f in found.get(source, []) if f.position and _apart(f, place_mm) < _SAME_MM]
+        ordered += near[:1]
+    return ordered
+
+
+def _apart(frame: Frame, place_mm: NDArray[np.float64]) -> float:
+    return float(np.abs(np.array(frame.position) - place_mm).max())
 
 
 def volume_of(frames: Sequence[Frame], grid: Grid) -> Volume:

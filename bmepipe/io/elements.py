@@ -29,8 +29,21 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS = {0x7FE00010, 0x7FE00008, 0x7FE00009}
 _TRANSFER_SYNTAX = 0x00020010
-_LONG_VR = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT"}
-_LONG_VR |= {b"UV"}
+_LONG_VR = {
+    b"OB",
+    b"OD",
+    b"OF",
+    b"OL",
+    b"OV",
+    b"OW",
+    b"SQ",
+    b"SV",
+    b"UC",
+    b"UN",
+    b"UR",
+    b"UT",
+    b"UV",
+}
 _SHORT_VR = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT"}
 _SHORT_VR |= {b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 
@@ -67,7 +80,6 @@ class RawHeader:
     pixel_offset: int = -1
     pixel_length: int = 0
     pixel_tag: int = 0
-    size: int = 0
 
 
 def read_header(path: Path) -> RawHeader:
@@ -195,7 +207,7 @@ class _Walk:
             tag, vr, start, length = order.element(buffer, position)
             if tag in _PIXELS:
                 found = -1 if length == _UNDEFINED else min(length, end - start)
-                return RawHeader(elements, self.syntax, start, found, tag, self.size)
+                return RawHeader(elements, self.syntax, start, found, tag)
             if tag >> 16 > 0x7FE0:
                 break
             if length == _UNDEFINED:
@@ -214,7 +226,7 @@ class _Walk:
                     elements[tag] = (b"SQ", items)
                 else:
                     elements[tag] = (vr, buffer[start:position])
-        return RawHeader(elements, self.syntax, size=self.size)
+        return RawHeader(elements, self.syntax)
 
 
 class _Order:

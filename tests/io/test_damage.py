@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom import uid
+from pydicom import dcmread, uid
 
 from bmepipe.errors import BmepipeError
 from bmepipe.io.dicom import load_folder
@@ -76,6 +76,26 @@ def test_any_bytes_are_no_header(tmp_path_factory, content):
         path.write_bytes(head + content)
         with contextlib.suppress(NotDicom, DamagedHeader):
             read_header(path)
+
+
+TAGS = [name for name in damage._TYPE_1 if "Functional" not in name and name != "NumberOfFrames"]
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["one slice", "all slices"])
+@pytest.mark.parametrize("name", TAGS)
+def test_without_a_tag_it_is_refused_or_read_right(series, same, name, everywhere):
+    made = series()
+    for file in made.files if everywhere else made.files[3:4]:
+        ds = dcmread(file)
+        delattr(ds, name)
+        ds.save_as(file)
+    try:
+        found = load_folder(made.folder)
+    except BmepipeError:
+        return
+    for _, array, affine in found:
+        if array.shape[2] > 2:
+            same(array, affine, made)
 
 
 def test_deep_nesting_is_refused(originals, tmp_path):

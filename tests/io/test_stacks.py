@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from bmepipe.io.dicom import load_folder
+from bmepipe.io.dicom import load, load_folder
 from bmepipe.io.scan import scan
 
 SHARED_UID = "1.2.826.0.1.3680043.8.498.77"
@@ -117,6 +117,9 @@ def test_one_uid_for_all_instances_loses_no_slice(series, same):
     made = series(edit=setting(SOPInstanceUID="1.2.7"))
     [(_, array, affine)] = load_folder(made.folder)
     same(array, affine, made)
+    [found] = scan(made.folder).series
+    volume = load(found)
+    same(volume.data, volume.grid.affine, made)
 
 
 def test_same_uid_and_other_pixels_is_no_copy(series):
