@@ -209,7 +209,6 @@ def add_phantom(commands: Any) -> argparse.ArgumentParser:
 
 def phantom(arguments: argparse.Namespace) -> None:
     """``bmepipe phantom``."""
-    from bmepipe.folder import whole_or_not_at_all
     from bmepipe.io.phantom_files import write_phantom
     from bmepipe.phantom.study import make_phantom
 
@@ -217,8 +216,7 @@ def phantom(arguments: argparse.Namespace) -> None:
     made = make_phantom(
         arguments.site, arguments.seed, healthy=arguments.healthy, confounders=wanted
     )
-    with whole_or_not_at_all(arguments.out) as folder:
-        write_phantom(made, folder, arguments.format)
+    write_phantom(made, arguments.out, format=arguments.format)
     print(f"study: {arguments.out / 'study'}\ntruth: {arguments.out / 'truth'}")
 
 

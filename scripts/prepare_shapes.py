@@ -79,6 +79,59 @@ def prolonged(image: sitk.Image, by_mm: float) -> sitk.Image:
     return level(sitk.GetImageFromArray(out))
 
 
+def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return points in mm, shape (n, 3), and triangles, shape (m, 3), of an ASCII VTK file."""
+    words = path.read_text().split()
+    at = words.index("POINTS")
+    count = int(words[at + 1])
+    points = np.array(words[at + 3 : at + 3 + 3 * count], float).reshape(-1, 3)
+    at = words.index("POLYGONS")
+    if words[at + 3] == "OFFSETS":
+        at = words.index("CONNECTIVITY")
+        end = words.index("CELL_DATA") if "CELL_DATA" in words else None
+        numbers = [int(w) for w in words[at + 2 : end] if w.lstrip("-").isdigit()]
+        offsets = int(words[words.index("POLYGONS") + 2])
+        return points, np.array(numbers[:offsets]).reshape(-1, 3)
+    total = int(words[at + 2])
+    return points, np.array(words[at + 3 : at + 3 + total], int).reshape(-1, 4)[:, 1:]
+
+
+def fill_mesh(points: np.ndarray, triangles: np.ndarray, margin_mm: float) -> np.ndarray:
+    """Return the inside of a closed mesh as bool voxels of 1 mm: parity along rays in z."""
+    low = points.min(0) - margin_mm
+    size = np.ceil(points.max(0) - points.min(0) + 2 * margin_mm).astype(int)
+    crossings = np.zeros(size + [0, 0, 1], np.int32)
+    # A shift by an odd fraction keeps rays off the vertices.
+    corners = points[triangles] - low + [1.3e-4, 2.7e-4, 0]
+    for a, b, c in corners:
+        x0, y0 = np.ceil(np.minimum(np.minimum(a, b), c)[:2] - 0.5).astype(int)
+        x1, y1 = np.floor(np.maximum(np.maximum(a, b), c)[:2] - 0.5).astype(int)
+        if x1 < x0 or y1 < y0:
+            continue
+        x, y = np.meshgrid(np.arange(x0, x1 + 1), np.arange(y0, y1 + 1), indexing="ij")
+        px, py = x + 0.5, y + 0.5
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+        if abs(area) < 1e-12:
+            continue
+        v = ((px - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (py - a[1])) / area
+        w = ((b[0] - a[0]) * (py - a[1]) - (px - a[0]) * (b[1] - a[1])) / area
+        hit = (v >= 0) & (w >= 0) & (v + w <= 1)
+        z = a[2] + v * (b[2] - a[2]) + w * (c[2] - a[2])
+        np.add.at(crossings, (x[hit], y[hit], np.ceil(z[hit] - 0.5).astype(int)), 1)
+    return (np.cumsum(crossings, axis=2) % 2 == 1)[:, :, :-1]
+
+
+def femur_image(path: Path) -> sitk.Image:
+    """Return a femur's mesh as a label map, in LPS axes, with room for the rest of a knee."""
+    points, triangles = read_mesh(path)
+    solid = fill_mesh(points, triangles, 12.0)
+    print(" ", path.name, "femur of", round(float(solid.sum()) / 1000, 1), "mL")
+    top = int(np.flatnonzero(solid.any(axis=(0, 1)))[-1]) - 3  # below the cut end of the mesh
+    solid = np.pad(solid[:, :, : top + 1], ((15, 15), (25, 25), (80, 0)))
+    solid = np.pad(solid, ((0, 0), (0, 0), (0, 40)), mode="edge")
+    return level(sitk.GetImageFromArray(solid.transpose(2, 1, 0).astype(np.uint8)))
+
+
 def centroids(image: sitk.Image, bones: tuple[int, ...]) -> np.ndarray:
     """Return the centres of the bones in mm, shape (n, 3)."""
     stats = sitk.LabelShapeStatisticsImageFilter()
@@ -164,6 +217,11 @@ def main(shapes: Path, cache: Path) -> None:
     whole = carry_surroundings(same_side(spl, dess), dess, BONES, own)
     save_source(cache / "dess_knee.npz", make_source(to_array(whole), SPACING_MM))
     print("dess_knee", whole.GetSize())
+    for number, path in enumerate(sorted((shapes / "pymskt_femur").glob("*.vtk")), 1):
+        donor = (same_side(spl, dess), prolonged(whole, 40.0))[number % 2]
+        femur = femur_image(path)
+        knee = carry_surroundings(donor, femur, (1,), (1,))
+        save_source(cache / f"femur_{number}.npz", make_source(to_array(knee), SPACING_MM))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,277 @@
+"""A model folder in MONAI bundle shape, and the bone finder made of it.
+
+    NAME/configs/metadata.json   what it is: labels with SNOMED CT codes, sha256 of the weights
+    NAME/configs/inference.json  the network's settings and those of inference
+    NAME/docs/README.md          model card
+    NAME/models/model.pt         weights, half precision
+
+torch and MONAI are imported when a model is loaded, not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.boundary import refine_bones
+from bmepipe.errors import ModelDamaged, NoBonesFound, unknown_choice
+from bmepipe.models.network import build_network, normalise
+from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.site import Site
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+_PACKAGE = Path(__file__).parents[1]
+_REMEDY = "reinstall bmepipe or restore the model folder"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model.
+
+    Parameters
+    ----------
+    name : str
+    network : torch.nn.Module
+        In evaluation mode.
+    labels : dict of int to str
+        Output channel (which is the label) to the bone's name.
+    spacing_mm : float
+        Of the isotropic grid it works on.
+    multiple : int
+        Each side of that grid is a multiple of this.
+    smallest_ml : dict of int to float
+        A bone found smaller than this is taken for a false one.
+    least_confidence : float
+        Mean probability inside the bones below which nothing is believed.
+    sha256 : str
+        Of the weights.
+    """
+
+    name: str
+    network: torch.nn.Module
+    labels: dict[int, str]
+    spacing_mm: float
+    multiple: int
+    smallest_ml: dict[int, float]
+    least_confidence: float
+    sha256: str
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder of a model: in the installed package, or beside a source checkout.
+
+    Raises
+    ------
+    UnknownChoice
+        Listing the models that are there.
+    """
+    roots = (_PACKAGE / "_models", _PACKAGE.parent / "models")
+    for root in roots:
+        if name and (root / name / "configs" / "metadata.json").is_file():
+            return root / name
+    known = {m.parents[1].name for root in roots for m in root.glob("*/configs/metadata.json")}
+    raise unknown_choice("model", name, known)
+
+
+def stored_sha256(name: str) -> str:
+    """Return the sha256 of a model's weights as its metadata states it; needs no torch."""
+    return str(_read(model_folder(name) / "configs" / "metadata.json")["weights_sha256"])
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load a model folder, checking its weights against the stored sha256.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    ModelDamaged
+        If a file or setting is missing or the weights are not the ones described.
+    """
+    import torch
+
+    metadata = _read(folder / "configs" / "metadata.json")
+    settings = _read(folder / "configs" / "inference.json")
+    weights = folder / "models" / "model.pt"
+    if not weights.is_file():
+        raise ModelDamaged(f"weights in {folder.name}/models/model.pt", "no such file", _REMEDY)
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != metadata.get("weights_sha256"):
+        raise ModelDamaged(
+            f"weights of {folder.name} with sha256 {metadata.get('weights_sha256')}", found, _REMEDY
+        )
+    try:
+        network = build_network(settings["network"])
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        network.load_state_dict({key: value.float() for key, value in state.items()})
+        labels = {int(row["label"]): str(row["name"]) for row in metadata["labels"]}
+        return Bundle(
+            name=folder.name,
+            network=network.eval(),
+            labels=labels,
+            spacing_mm=float(settings["spacing_mm"]),
+            multiple=int(settings["multiple"]),
+            smallest_ml={int(k): float(v) for k, v in settings["smallest_ml"].items()},
+            least_confidence=float(settings["least_confidence"]),
+            sha256=found,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        came = str(error).splitlines()[0]
+        raise ModelDamaged(f"complete settings of {folder.name}", came, _REMEDY) from error
+
+
+def bone_finder(site: Site, folder: Path | None = None) -> Callable[[Pair, Site], Volume]:
+    """Return the function (pair, site) -> bone labels of a site's model.
+
+    Parameters
+    ----------
+    site : Site
+    folder : Path, optional
+        A model folder other than the one that comes with the package.
+
+    Raises
+    ------
+    UnknownChoice
+        If the site has no model yet.
+    ModelDamaged
+    """
+    bundle = _cached(folder or model_folder(site.model))
+    return lambda pair, site: segment_bones(pair, site, bundle)
+
+
+def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
+    """Find the bones of a pair.
+
+    Both contrasts are shown to the network; their probabilities are averaged, brought to the native
+    grid and the bones' borders drawn there from the image.
+
+    Parameters
+    ----------
+    pair : Pair
+    site : Site
+    bundle : Bundle
+
+    Returns
+    -------
+    Volume of uint8
+        The site's labels on the pair's grid.
+
+    Raises
+    ------
+    NoBonesFound
+        If no bone of a plausible volume was found; never an empty label map.
+    """
+    volumes = [v for v in (pair.t2fs, pair.t1) if v is not None]
+    placement = place(pair.grid, bundle.spacing_mm, bundle.multiple)
+    regridded = [to_network(volume.data, placement) for volume in volumes]
+    probability = predict(bundle, [signal for signal, _ in regridded], regridded[0][1])
+    coarse = _believable(probability, bundle, site)
+    probability = np.where((coarse > 0) | (probability[0] > 0.5), probability, 0)
+    native = [
+        from_network(np.ascontiguousarray(probability[label], np.float32), placement)
+        if (coarse == label).any()
+        else None
+        for label in range(1, len(probability))
+    ]
+    labels = refine_bones(
+        {n + 1: p for n, p in enumerate(native) if p is not None},
+        [volume.data for volume in volumes],
+        pair.grid.spacing_mm,
+    )
+    if not labels.any():
+        raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
+    return pair.t2fs.with_data(labels)
+
+
+def predict(
+    bundle: Bundle, signals: list[NDArray[np.float32]], inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return the mean probability of each label over the contrasts.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    signals : list of ndarray, each of the shape of the network's grid
+    inside : ndarray of bool, same shape
+        Which voxels the scan covers.
+
+    Returns
+    -------
+    ndarray of float32, shape (labels + 1, x, y, z)
+        0 is background; outside the scan everything is background.
+    """
+    import torch
+
+    mask = torch.from_numpy(inside)
+    batch = torch.stack([normalise(torch.from_numpy(s).clamp(min=0), mask) for s in signals])
+    with torch.inference_mode():
+        logits = bundle.network(batch[:, None])
+    probability = logits.softmax(1).mean(0) * mask
+    probability[0] += (~mask).float()
+    return probability.numpy()
+
+
+def _believable(
+    probability: NDArray[np.float32], bundle: Bundle, site: Site
+) -> NDArray[np.uint8]:
+    """Return the labels of the bones whose size and certainty can be believed."""
+    from scipy import ndimage
+
+    labels = probability.argmax(0).astype(np.uint8)
+    voxel_ml = bundle.spacing_mm**3 / 1000
+    seen = []
+    for label in range(1, len(probability)):
+        parts, count = ndimage.label(labels == label)
+        if not count:
+            continue
+        sizes = np.bincount(parts.ravel())
+        largest = parts == sizes[1:].argmax() + 1
+        volume_ml = float(largest.sum() * voxel_ml)
+        confidence = float(probability[label][largest].mean())
+        name = bundle.labels.get(label, str(label))
+        seen.append(f"{name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
+        labels[(labels == label) & ~largest] = 0
+        small = volume_ml < bundle.smallest_ml.get(label, 0.0)
+        if small or confidence < bundle.least_confidence or label not in site.labels:
+            labels[labels == label] = 0
+    if not labels.any():
+        raise NoBonesFound(_expected(site), "; ".join(seen) or "no bone at all", _remedy(site))
+    return labels
+
+
+def _expected(site: Site) -> str:
+    return f"{' or '.join(bone.name for bone in site.bones)} on the images"
+
+
+def _remedy(site: Site) -> str:
+    return f"check that this is a {site.name} study, or give a label map with --bones"
+
+
+@lru_cache(maxsize=4)
+def _cached(folder: Path) -> Bundle:
+    return load_bundle(folder)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        came = f"{type(error).__name__}"
+        raise ModelDamaged(f"a readable {path.parent.name}/{path.name}", came, _REMEDY) from error
+    if not isinstance(content, dict):
+        raise ModelDamaged(f"an object in {path.name}", type(content).__name__, _REMEDY)
+    return content

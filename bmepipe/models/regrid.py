@@ -1,0 +1,147 @@
+"""Between a scanner's grid and the network's: isotropic, axes in the order R, A, S.
+
+The network's grid keeps the scanner's own axes, permuted and turned but not rotated, so both ways
+are three small matrix products, one per axis, and slices stay slices as in training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.volume import Grid
+
+# Standard deviation of the smoothing before an axis is thinned out, in network voxels.
+PREFILTER_SD_PER_SPACING = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """How a scanner's grid lies in the network's.
+
+    Parameters
+    ----------
+    axes : tuple of int
+        The scanner's axis that runs along x, y and z of the network's grid.
+    flipped : tuple of bool
+        Whether that axis runs to the left, back or below.
+    counts : tuple of int
+        Voxels of the scanner's grid along x, y, z.
+    steps_mm : tuple of float
+        Their spacing.
+    shape : tuple of int
+        The network's grid, padded to what its strides need.
+    spacing_mm : float
+        Of the network's grid.
+    """
+
+    axes: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+    counts: tuple[int, int, int]
+    steps_mm: tuple[float, float, float]
+    shape: tuple[int, int, int]
+    spacing_mm: float
+
+    def positions_mm(self, axis: int) -> NDArray[np.float64]:
+        """Centres of the network's voxels along `axis`, from the middle of the scan."""
+        n = self.shape[axis]
+        return (np.arange(n) - (n - 1) / 2) * self.spacing_mm
+
+    def scan_positions_mm(self, axis: int) -> NDArray[np.float64]:
+        """Centres of the scanner's voxels along `axis`, from the middle of the scan."""
+        n = self.counts[axis]
+        return (np.arange(n) - (n - 1) / 2) * self.steps_mm[axis]
+
+
+def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
+    """Return the network's grid around a scanner's.
+
+    Parameters
+    ----------
+    grid : Grid
+    spacing_mm : float
+    multiple : int
+        Each side of the network's grid is a multiple of this.
+    """
+    letters = [("RL".find(c), "AP".find(c), "SI".find(c)) for c in grid.orientation]
+    axes, flipped = [], []
+    for world in range(3):
+        axis = next(a for a in range(3) if letters[a][world] >= 0)
+        axes.append(axis)
+        flipped.append(letters[axis][world] == 1)
+    counts = tuple(grid.shape[a] for a in axes)
+    steps = tuple(grid.spacing_mm[a] for a in axes)
+    shape = tuple(
+        max(1, int(np.ceil(n * step / spacing_mm / multiple))) * multiple
+        for n, step in zip(counts, steps, strict=True)
+    )
+    return Placement(tuple(axes), tuple(flipped), counts, steps, shape, spacing_mm)  # type: ignore[arg-type]
+
+
+def to_network(data: NDArray, placement: Placement) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the signal on the network's grid, and which of its voxels the scan covers.
+
+    Parameters
+    ----------
+    data : ndarray, shape of the scanner's grid
+
+    Returns
+    -------
+    signal : ndarray of float32, shape ``placement.shape``
+    inside : ndarray of bool, same shape
+    """
+    array = data.transpose(placement.axes)
+    array = array[tuple(slice(None, None, -1 if f else 1) for f in placement.flipped)]
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    inside = np.ones(placement.shape, bool)
+    for axis in sorted(range(3), key=lambda a: placement.shape[a] / placement.counts[a]):
+        matrix = _down(placement, axis)
+        array = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+        half = placement.counts[axis] * placement.steps_mm[axis] / 2
+        covered = np.abs(placement.positions_mm(axis)) <= half
+        inside &= covered.reshape([-1 if a == axis else 1 for a in range(3)])
+    return np.ascontiguousarray(array) * inside, inside
+
+
+def from_network(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Return values of the network's grid on the scanner's, interpolated linearly.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape ``placement.shape``
+
+    Returns
+    -------
+    ndarray of float32, shape of the scanner's grid
+    """
+    array = values
+    for axis in sorted(range(3), key=lambda a: placement.counts[a] / placement.shape[a]):
+        matrix = _linear(
+            placement.positions_mm(axis), placement.scan_positions_mm(axis), placement.spacing_mm
+        )
+        array = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+    array = array[tuple(slice(None, None, -1 if f else 1) for f in placement.flipped)]
+    return np.ascontiguousarray(array.transpose(np.argsort(placement.axes)))
+
+
+def _down(placement: Placement, axis: int) -> NDArray[np.float32]:
+    there, step = placement.scan_positions_mm(axis), placement.steps_mm[axis]
+    here = placement.positions_mm(axis)
+    if step >= placement.spacing_mm:  # slices: nothing to thin out, so nothing to smooth
+        return _linear(there, here, step)
+    sd = PREFILTER_SD_PER_SPACING * placement.spacing_mm
+    # Beyond the scan the last voxels are repeated; the caller blanks what lies outside.
+    here = here.clip(there[0], there[-1])
+    weight = np.exp(-0.5 * ((here[:, None] - there[None]) / sd) ** 2)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _linear(
+    there: NDArray[np.float64], here: NDArray[np.float64], step: float
+) -> NDArray[np.float32]:
+    """Return the matrix that takes values at `there`, `step` apart, to points `here`."""
+    index = ((here - there[0]) / step).clip(0, len(there) - 1)
+    weight = 1 - np.abs(index[:, None] - np.arange(len(there))[None])
+    return weight.clip(min=0).astype(np.float32)
