@@ -274,7 +274,7 @@ def add_train(commands: Any) -> argparse.ArgumentParser:
 
 def train(arguments: argparse.Namespace) -> None:
     """``bmepipe train``."""
-    from bmepipe.training.train import train_from_file
+    from bmepipe.training.recipe import train_from_file
 
     train_from_file(arguments.config, arguments.out, arguments.device, arguments.minutes)
 

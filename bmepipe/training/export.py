@@ -1,0 +1,165 @@
+"""A finished training as a model folder that `bmepipe.models.bundle` loads."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bmepipe import RESEARCH_ONLY
+from bmepipe.errors import BadSettings
+from bmepipe.site import Site
+from bmepipe.training.synthesis import SPACING_MM
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model card says that the training itself does not know.
+
+    Parameters
+    ----------
+    name : str
+        Of the model folder.
+    site : str
+    trained_on : tuple of str
+        Every source of shape, with its origin and licence.
+    smallest_ml : tuple of float
+        One per bone, in the order of the labels: a bone found smaller is taken for a false one.
+    least_confidence : float
+        Mean probability inside the bones below which nothing is believed.
+    measured : tuple of str
+        Sentences with what was measured, and how.
+    """
+
+    name: str
+    site: str
+    trained_on: tuple[str, ...]
+    smallest_ml: tuple[float, ...]
+    least_confidence: float = 0.6
+    measured: tuple[str, ...] = ()
+
+
+def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
+    """Write ``root/NAME`` in MONAI bundle shape with half-precision weights; return that folder.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Of `training.train`; the running mean of its weights is what is shipped.
+    card : Card
+    site : Site
+        Names the labels and their SNOMED CT codes.
+    root : Path
+
+    Raises
+    ------
+    BadSettings
+        If the network has another number of labels than the card or the site.
+    """
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    count = stored["network"]["out_channels"] - 1
+    bones = [bone for bone in site.bones if bone.label <= count]
+    if not count == len(bones) == len(card.smallest_ml):
+        raise BadSettings(
+            f"{count} bones, as the network has",
+            f"{len(bones)} in the site, {len(card.smallest_ml)} in smallest_ml",
+            "correct the training settings",
+        )
+    folder = root / card.name
+    for part in ("configs", "docs", "models"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    weights = folder / "models" / "model.pt"
+    torch.save({key: value.half() for key, value in stored["ema"].items()}, weights)
+    labels = [
+        {"label": b.label, "name": b.name, "snomed_code": b.snomed_code, "meaning": b.snomed_meaning}
+        for b in bones
+    ]
+    minutes = stored["trained_s"] / 60
+    metadata = {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+        "meta_schema_20240725.json",
+        "name": card.name,
+        "version": "1",
+        "task": f"bones of the {site.title.lower()} in MR images of any contrast",
+        "intended_use": RESEARCH_ONLY,
+        "license": "Apache-2.0",
+        "network_data_format": _data_format(labels),
+        "labels": labels,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    multiple = 1
+    for stride in stored["network"]["strides"]:
+        multiple *= stride
+    inference = {
+        "network": stored["network"],
+        "spacing_mm": SPACING_MM,
+        "multiple": multiple,
+        "smallest_ml": {b.label: ml for b, ml in zip(bones, card.smallest_ml, strict=True)},
+        "least_confidence": card.least_confidence,
+    }
+    _write_json(folder / "configs" / "metadata.json", metadata)
+    _write_json(folder / "configs" / "inference.json", inference)
+    text = card_text(card, site, stored["iteration"], minutes, _last_dice(checkpoint.parent))
+    (folder / "docs" / "README.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+def card_text(
+    card: Card, site: Site, iterations: int, minutes: float, dice: dict[str, float]
+) -> str:
+    """Return the model card."""
+    scores = ", ".join(
+        f"{site.bones[int(key.rpartition('_')[2]) - 1].name} {value:.2f}"
+        for key, value in dice.items()
+    )
+    lines = [
+        f"# {card.name}",
+        "",
+        f"Finds {', '.join(b.name for b in site.bones)} on MR images of any one contrast, in any"
+        " plane. Where a study has a T1 and a fat-suppressed series, both are shown to the network"
+        " and their probabilities averaged.",
+        "",
+        f"> {RESEARCH_ONLY}",
+        "",
+        "## Training",
+        "",
+        f"{iterations} iterations in {minutes:.0f} minutes, on synthetic images alone: label maps"
+        " are bent, turned, given random greys, cut to random fields of view and sliced anew for"
+        " every sample (`bmepipe/training/synthesis.py`). No patient's image was used. The shapes:",
+        "",
+        *(f"- {line}" for line in card.trained_on),
+        "",
+        "## Measured",
+        "",
+        f"- Dice on synthetic samples held out from the training: {scores or 'not measured'}.",
+        *(f"- {line}" for line in card.measured),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _data_format(labels: list[dict[str, Any]]) -> dict[str, Any]:
+    channels = {"0": "background"} | {str(row["label"]): row["name"] for row in labels}
+    image = {"type": "image", "format": "magnitude", "num_channels": 1, "dtype": "float32",
+             "value_range": [0, 2], "channel_def": {"0": "MR signal, 99th percentile at 1"}}  # fmt: skip
+    output = {"type": "image", "format": "segmentation", "num_channels": len(channels),
+              "dtype": "float32", "channel_def": channels}  # fmt: skip
+    return {"inputs": {"image": image}, "outputs": {"pred": output}}
+
+
+def _last_dice(folder: Path) -> dict[str, float]:
+    path = folder / "curve.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    return {key: float(value) for key, value in last.items() if key.startswith("dice_")}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
