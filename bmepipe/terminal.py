@@ -58,7 +58,7 @@ def print_result(result: EdemaResult, out: Path) -> None:
             row.bone,
             figure(row.bone_ml, 1),
             figure(row.edema_ml, 2),
-            f"{figure(row.edema_ml_low, 2)} - {figure(row.edema_ml_high, 2)}",
+            span(row.edema_ml_low, row.edema_ml_high),
             figure(row.edema_percent, 1),
             figure(row.lesion_count, 0),
             escape(one_line(row.note)),
@@ -76,3 +76,12 @@ def figure(value: float | None, digits: int) -> str:
     ('1.26', '-')
     """
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Return an interval for a table; a dash where it was not measured.
+
+    >>> span(1.0, 2.5), span(None, None)
+    ('1.00 - 2.50', '-')
+    """
+    return "-" if low is None or high is None else f"{low:.2f} - {high:.2f}"

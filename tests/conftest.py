@@ -30,3 +30,15 @@ def turned_grid() -> Grid:
     affine[:3, :3] = rz @ rx @ np.diag([-0.6, 0.45, 3.3])
     affine[:3, 3] = (12.0, -34.0, 56.0)
     return Grid((20, 17, 9), affine)
+
+
+@pytest.fixture(scope="session")
+def small_knee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`study` and `truth` of a knee phantom at half of the clinical resolution, as DICOM."""
+    from bmepipe.io.phantom_files import write_phantom
+    from bmepipe.phantom.protocol import coarse, site_protocol
+    from bmepipe.phantom.study import make_phantom
+
+    folder = tmp_path_factory.mktemp("knee") / "phantom"
+    write_phantom(make_phantom("knee", 7, protocol=coarse(site_protocol("knee"), 2)), folder)
+    return folder

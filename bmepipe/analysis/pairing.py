@@ -121,7 +121,7 @@ def why_not(
     if series.refusal:
         return series.refusal
     if series.grid is not None and series.grid.shape[2] < MIN_SLICES:
-        return f"only {series.grid.shape[2]} slices"
+        return f"only {series.grid.shape[2]} of at least {MIN_SLICES} slices"
     if series.role not in (Role.T1, Role.T2FS):
         return f"{series.role}: {_told(series)}"
     if chosen is None or series.grid is None or chosen.grid is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,8 +116,13 @@ def load_bundle(folder: Path) -> Bundle:
             f"weights of {folder.name} with sha256 {metadata.get('weights_sha256')}", found, _REMEDY
         )
     try:
-        network = build_network(settings["network"])
         state = torch.load(weights, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ModelDamaged(
+            f"plain tensors in {folder.name}/models/model.pt", "something else", _REMEDY
+        ) from error
+    try:
+        network = build_network(settings["network"])
         network.load_state_dict({key: value.float() for key, value in state.items()})
         labels = {int(row["label"]): str(row["name"]) for row in metadata["labels"]}
         return Bundle(
@@ -225,9 +231,7 @@ def predict(
     return probability.numpy()
 
 
-def _believable(
-    probability: NDArray[np.float32], bundle: Bundle, site: Site
-) -> NDArray[np.uint8]:
+def _believable(probability: NDArray[np.float32], bundle: Bundle, site: Site) -> NDArray[np.uint8]:
     """Return the labels of the bones whose size and certainty can be believed."""
     from scipy import ndimage
 

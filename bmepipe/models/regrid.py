@@ -47,12 +47,12 @@ class Placement:
     def positions_mm(self, axis: int) -> NDArray[np.float64]:
         """Centres of the network's voxels along `axis`, from the middle of the scan."""
         n = self.shape[axis]
-        return (np.arange(n) - (n - 1) / 2) * self.spacing_mm
+        return np.float64(self.spacing_mm) * (np.arange(n) - (n - 1) / 2)
 
     def scan_positions_mm(self, axis: int) -> NDArray[np.float64]:
         """Centres of the scanner's voxels along `axis`, from the middle of the scan."""
         n = self.counts[axis]
-        return (np.arange(n) - (n - 1) / 2) * self.steps_mm[axis]
+        return np.float64(self.steps_mm[axis]) * (np.arange(n) - (n - 1) / 2)
 
 
 def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
@@ -80,7 +80,9 @@ def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
     return Placement(tuple(axes), tuple(flipped), counts, steps, shape, spacing_mm)  # type: ignore[arg-type]
 
 
-def to_network(data: NDArray, placement: Placement) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def to_network(
+    data: NDArray, placement: Placement
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the signal on the network's grid, and which of its voxels the scan covers.
 
     Parameters

@@ -76,7 +76,12 @@ def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
     weights = folder / "models" / "model.pt"
     torch.save({key: value.half() for key, value in stored["ema"].items()}, weights)
     labels = [
-        {"label": b.label, "name": b.name, "snomed_code": b.snomed_code, "meaning": b.snomed_meaning}
+        {
+            "label": b.label,
+            "name": b.name,
+            "snomed_code": b.snomed_code,
+            "meaning": b.snomed_meaning,
+        }
         for b in bones
     ]
     minutes = stored["trained_s"] / 60
@@ -145,10 +150,21 @@ def card_text(
 
 def _data_format(labels: list[dict[str, Any]]) -> dict[str, Any]:
     channels = {"0": "background"} | {str(row["label"]): row["name"] for row in labels}
-    image = {"type": "image", "format": "magnitude", "num_channels": 1, "dtype": "float32",
-             "value_range": [0, 2], "channel_def": {"0": "MR signal, 99th percentile at 1"}}  # fmt: skip
-    output = {"type": "image", "format": "segmentation", "num_channels": len(channels),
-              "dtype": "float32", "channel_def": channels}  # fmt: skip
+    image = {
+        "type": "image",
+        "format": "magnitude",
+        "num_channels": 1,
+        "dtype": "float32",
+        "value_range": [0, 2],
+        "channel_def": {"0": "MR signal, its 99th percentile at 1"},
+    }
+    output = {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": len(channels),
+        "dtype": "float32",
+        "channel_def": channels,
+    }
     return {"inputs": {"image": image}, "outputs": {"pred": output}}
 
 

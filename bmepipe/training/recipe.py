@@ -62,7 +62,9 @@ def _made(kind: type, values: dict[str, Any], path: Path) -> Any:
     known = {field.name for field in fields(kind)}
     if unknown := set(values) - known:
         raise BadSettings(
-            f"settings among {', '.join(sorted(known))}", ", ".join(sorted(unknown)), f"correct {path}"
+            f"settings among {', '.join(sorted(known))}",
+            ", ".join(sorted(unknown)),
+            f"correct {path}",
         )
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:

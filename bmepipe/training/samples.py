@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,10 +21,15 @@ Batch = tuple[Tensor, Tensor, Tensor]  # image (n, 1, x, y, z), bones and inside
 
 @dataclass(frozen=True)
 class SourceGroup:
-    """Files of shape sources, and how often one of them is drawn against other groups."""
+    """Files of shape sources, and how often one of them is drawn against other groups.
+
+    A group that is not `labelled` shows what the network must leave alone: another site's bones, of
+    which nothing is to be found.
+    """
 
     pattern: str
     weight: float = 1.0
+    labelled: bool = True
 
 
 class SampleStream(IterableDataset[Batch]):
@@ -64,14 +69,23 @@ class SampleStream(IterableDataset[Batch]):
         waiting: Batch | None = None
         while True:
             shape = self.shapes[integer(rng, 0, len(self.shapes) - 1)]
-            batch = stack([synthesise(draw(loaded, rng), shape, rng) for _ in range(self.batch)])
+            batch = stack([sample(loaded, shape, rng) for _ in range(self.batch)])
             yield batch
             if waiting is not None:  # not at once after its twin
                 yield mirrored(waiting)
             waiting = batch
 
 
-def load_groups(groups: tuple[SourceGroup, ...]) -> list[tuple[float, list[Packed]]]:
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The sources of a group, loaded."""
+
+    weight: float
+    labelled: bool
+    sources: tuple[Packed, ...]
+
+
+def load_groups(groups: tuple[SourceGroup, ...]) -> list[Group]:
     """Load every source; a group without files is left out.
 
     Raises
@@ -83,7 +97,8 @@ def load_groups(groups: tuple[SourceGroup, ...]) -> list[tuple[float, list[Packe
     for group in groups:
         paths = sorted(glob.glob(group.pattern))
         if paths:
-            loaded.append((group.weight, [pack(load_source(Path(p)), "cpu") for p in paths]))
+            packed = tuple(pack(load_source(Path(p)), "cpu") for p in paths)
+            loaded.append(Group(group.weight, group.labelled, packed))
     if not loaded:
         raise BadSettings(
             "at least one shape source",
@@ -93,11 +108,13 @@ def load_groups(groups: tuple[SourceGroup, ...]) -> list[tuple[float, list[Packe
     return loaded
 
 
-def draw(loaded: list[tuple[float, list[Packed]]], rng: torch.Generator) -> Packed:
-    """Return a random source: a group by its weight, then any of its files."""
-    weights = torch.tensor([weight for weight, _ in loaded])
-    group = loaded[int(torch.multinomial(weights, 1, generator=rng))][1]
-    return group[integer(rng, 0, len(group) - 1)]
+def sample(groups: list[Group], shape: tuple[int, int, int], rng: torch.Generator) -> Sample:
+    """Return a sample of a random source: a group by its weight, then any of its files."""
+    weights = torch.tensor([group.weight for group in groups])
+    group = groups[int(torch.multinomial(weights, 1, generator=rng))]
+    source = group.sources[integer(rng, 0, len(group.sources) - 1)]
+    made = synthesise(source, shape, rng)
+    return made if group.labelled else replace(made, bones=torch.zeros_like(made.bones))
 
 
 def stack(samples: list[Sample]) -> Batch:
@@ -119,5 +136,5 @@ def validation_set(
     """Return fixed samples that no training draws: each a batch of one."""
     rng = torch.Generator()
     rng.manual_seed(987_654_321)
-    loaded = load_groups(groups)
-    return [stack([synthesise(draw(loaded, rng), shape, rng)]) for _ in range(count)]
+    loaded = load_groups(tuple(group for group in groups if group.labelled))
+    return [stack([sample(loaded, shape, rng)]) for _ in range(count)]

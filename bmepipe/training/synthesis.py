@@ -50,8 +50,8 @@ def pack(source: Source, device: str) -> Packed:
     centre = torch.from_numpy(marks).nonzero().float().mean(0).tolist()
     return Packed(
         voxels.flatten().to(device),
-        tuple(source.labels.shape),  # type: ignore[arg-type]
-        tuple(centre),  # type: ignore[arg-type]
+        tuple(source.labels.shape),
+        tuple(centre),
         source.spacing_mm,
         source.complete,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def learning_rate(config: TrainConfig, iteration: int, trained_s: float) -> floa
 
 
 @torch.no_grad()
-def validate(net: torch.nn.Module, held_out: list[tuple[Tensor, ...]], device: str) -> list[float]:
+def validate(net: torch.nn.Module, held_out: Sequence[tuple[Tensor, ...]], device: str) -> list[float]:
     """Return the mean Dice of each bone over the held-out samples that show it."""
     net.eval()
     scores: list[list[float]] = []

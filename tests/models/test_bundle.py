@@ -1,0 +1,143 @@
+"""Model folders: what is refused, what the network is shown, and bones that it must not believe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
+from bmepipe.models.bundle import bone_finder, load_bundle, model_folder, stored_sha256
+from bmepipe.models.network import build_network
+from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.phantom.protocol import coarse, site_protocol
+from bmepipe.phantom.study import Phantom, make_phantom
+from bmepipe.site import load_site
+from bmepipe.study import Pair, SequenceClass
+from bmepipe.volume import Grid, Volume
+
+NAME = "bones_knee"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the model, to be spoilt."""
+    return Path(shutil.copytree(model_folder(NAME), tmp_path / NAME))
+
+
+@pytest.fixture(scope="module")
+def knee() -> Phantom:
+    return make_phantom("knee", 12, protocol=coarse(site_protocol("knee"), 3))
+
+
+def test_unknown_models_list_the_known_ones() -> None:
+    with pytest.raises(UnknownChoice, match=NAME):
+        model_folder("bones_elbow")
+
+
+def test_the_stored_hash_is_that_of_the_weights() -> None:
+    assert load_bundle(model_folder(NAME)).sha256 == stored_sha256(NAME)
+
+
+def test_changed_weights_are_refused(folder: Path) -> None:
+    weights = folder / "models" / "model.pt"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelDamaged, match="sha256"):
+        load_bundle(folder)
+
+
+def test_weights_that_would_run_code_are_refused(folder: Path) -> None:
+    import hashlib
+    import pickle
+
+    class Harm:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (folder / "harm",))
+
+    data = pickle.dumps({"model": Harm()})
+    (folder / "models" / "model.pt").write_bytes(data)
+    path = folder / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text()) | {"weights_sha256": hashlib.sha256(data).hexdigest()}
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(ModelDamaged):
+        load_bundle(folder)
+    assert not (folder / "harm").exists()
+
+
+@pytest.mark.parametrize("missing", ["models/model.pt", "configs/metadata.json"])
+def test_missing_files_are_named(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(ModelDamaged, match=Path(missing).name):
+        load_bundle(folder)
+
+
+def test_unknown_network_settings_are_refused() -> None:
+    with pytest.raises(ModelDamaged, match="dropout"):
+        build_network({"in_channels": 1, "dropout": 0.5})
+
+
+def test_every_label_carries_its_name_and_code() -> None:
+    metadata = json.loads((model_folder(NAME) / "configs" / "metadata.json").read_text())
+    site = load_site("knee")
+    assert [(r["label"], r["name"], r["snomed_code"]) for r in metadata["labels"]] == [
+        (b.label, b.name, b.snomed_code) for b in site.bones
+    ]
+    assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"]["1"] == "femur"
+
+
+def dice(found: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * np.count_nonzero(found & truth) / (found.sum() + truth.sum())
+
+
+def test_bones_of_an_unseen_phantom_on_each_contrast_alone(knee: Phantom) -> None:
+    find = bone_finder(load_site("knee"))
+    for image in (knee.t2fs, knee.t1):
+        found = find(Pair(image, None, SequenceClass.PD_FS), load_site("knee"))
+        assert found.data.dtype == np.uint8
+        scores = [dice(found.data == k, knee.bones.data == k) for k in (1, 2)]
+        assert min(scores) > 0.88, scores
+
+
+def test_noise_has_no_bones(knee: Phantom) -> None:
+    noise = np.random.default_rng(3).normal(100, 20, knee.t2fs.grid.shape).astype(np.float32)
+    pair = Pair(knee.t2fs.with_data(np.asfortranarray(noise)), None, SequenceClass.PD_FS)
+    with pytest.raises(NoBonesFound, match="confidence"):
+        bone_finder(load_site("knee"))(pair, load_site("knee"))
+
+
+def test_to_the_network_and_back_keeps_the_place(turned_grid: Grid) -> None:
+    # One bright voxel, off the centre on every axis of a turned, left-handed grid.
+    data = np.zeros(turned_grid.shape, np.float32)
+    data[14, 5, 6] = 1.0
+    placement = place(turned_grid, 2.0, 8)
+    coarse_signal, inside = to_network(data, placement)
+    assert all(n % 8 == 0 for n in coarse_signal.shape)
+    assert not coarse_signal[~inside].any()
+    back = from_network(coarse_signal, placement)
+    assert back.shape == turned_grid.shape
+    assert np.unravel_index(back.argmax(), back.shape)[2] == 6
+    weight = back / back.sum()
+    centre = [float((weight.sum(tuple(b for b in range(3) if b != a)) * np.arange(n)).sum())
+              for a, n in enumerate(back.shape)]  # fmt: skip
+    spacing = np.array(turned_grid.spacing_mm)
+    assert np.abs((np.array(centre) - (14, 5, 6)) * spacing).max() < 0.5
+
+
+def test_the_network_grid_runs_right_front_up(turned_grid: Grid) -> None:
+    ramps = turned_grid.to_world(
+        np.stack(np.meshgrid(*map(np.arange, turned_grid.shape), indexing="ij"), -1).reshape(-1, 3)
+    ).reshape(*turned_grid.shape, 3)
+    placement = place(turned_grid, 1.0, 4)
+    for axis in range(3):
+        volume = Volume(
+            np.ascontiguousarray(ramps[..., axis] - ramps[..., axis].min()), turned_grid
+        )
+        signal, inside = to_network(volume.data, placement)
+        index = np.argwhere(inside)
+        slope = np.polyfit(index[:, axis], signal[inside], 1)[0]
+        assert slope > 0.5  # mm per mm, along the same axis and in the same direction

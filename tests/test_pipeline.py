@@ -1,0 +1,122 @@
+"""The whole way on a small knee: storage and position must not matter; what is recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.align import align
+from bmepipe.analysis.labels import reorder
+from bmepipe.errors import UnknownChoice
+from bmepipe.io.phantom_files import Storage, write_phantom
+from bmepipe.phantom.protocol import coarse, site_protocol
+from bmepipe.phantom.study import Phantom, make_phantom
+from bmepipe.pipeline import RunSettings, analyse, choose_detector, given_bones, run_study
+from bmepipe.result import EdemaResult
+from bmepipe.site import load_site
+from bmepipe.study import Pair, SequenceClass
+from bmepipe.volume import Grid, Volume
+
+TABLES = RunSettings(writers=("tables",))
+
+
+@pytest.fixture(scope="module")
+def knee() -> Phantom:
+    return make_phantom("knee", 11, protocol=coarse(site_protocol("knee"), 3))
+
+
+@pytest.fixture(scope="module")
+def plain(knee: Phantom, tmp_path_factory: pytest.TempPathFactory) -> EdemaResult:
+    """The result of the study as phantoms are written by default."""
+    return stored(knee, tmp_path_factory.mktemp("plain"), Storage())
+
+
+def stored(phantom: Phantom, folder: Path, storage: Storage) -> EdemaResult:
+    write_phantom(phantom, folder / "phantom", storage=storage)
+    return run_study(folder / "phantom" / "study", folder / "out", TABLES)
+
+
+def volumes(result: EdemaResult) -> list[float]:
+    return [v for row in result.measurements for v in (row.bone_ml, row.edema_ml or 0.0)]
+
+
+@pytest.mark.parametrize(
+    "storage", [Storage(transpose=True), Storage(reverse=True), Storage(True, True)], ids=str
+)
+def test_layout_in_the_files_does_not_matter(
+    knee: Phantom, plain: EdemaResult, storage: Storage, tmp_path: Path
+) -> None:
+    turned = stored(knee, tmp_path, storage)
+    np.testing.assert_allclose(volumes(turned), volumes(plain), rtol=0.02, atol=0.005)
+
+
+def turn(volume: Volume, by: np.ndarray) -> Volume:
+    affine = by @ volume.grid.affine
+    return Volume(volume.data, Grid(volume.grid.shape, affine))
+
+
+def rotation(axis: int, degrees: float) -> np.ndarray:
+    """A rigid motion about one axis, with a shift that differs along all of them."""
+    a, b = [n for n in range(3) if n != axis]
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    matrix = np.eye(4)
+    matrix[[a, a, b, b], [a, b, a, b]] = (c, -s, s, c)
+    matrix[:3, 3] = (13.0, -41.0, 7.0)
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("axis", "degrees"), [(2, 90.0), (0, 90.0), (1, 90.0), (2, 33.0), (0, -21.0)]
+)
+def test_position_of_the_patient_does_not_matter(knee: Phantom, axis: int, degrees: float) -> None:
+    # The same slices become sagittal, coronal, axial or oblique ones.
+    by = rotation(axis, degrees)
+    rows = []
+    for motion in (np.eye(4), by):
+        t2fs, t1, bones = (turn(v, motion) for v in (knee.t2fs, knee.t1, knee.bones))
+        pair = Pair(t2fs, align(t1, t2fs, same_frame=True)[0], SequenceClass.PD_FS)
+        result = analyse(pair, load_site("knee"), segment_bones=given_bones(bones))
+        rows.append(volumes(result))
+    assert max(rows[0]) > 1
+    np.testing.assert_allclose(rows[1], rows[0], rtol=0.02, atol=0.005)
+
+
+def test_the_pure_part_gives_what_the_files_give(knee: Phantom, plain: EdemaResult) -> None:
+    t1, _ = align(knee.t1, knee.t2fs, same_frame=True)
+    result = analyse(Pair(knee.t2fs, t1, SequenceClass.PD_FS), load_site("knee"))
+    # DICOM stores whole numbers, which moves a few voxels across a threshold.
+    np.testing.assert_allclose(volumes(result), volumes(plain), rtol=0.03, atol=0.02)
+
+
+def test_edema_lies_where_the_phantom_has_it(knee: Phantom, plain: EdemaResult) -> None:
+    found = reorder(plain.edema, knee.edema.grid).data
+    shared = np.count_nonzero(found & knee.edema.data)
+    both = np.count_nonzero(found) + np.count_nonzero(knee.edema.data)
+    assert 2 * shared / both > 0.8
+
+
+def test_stages_and_settings_are_recorded(knee: Phantom, tmp_path: Path) -> None:
+    seen: list[str] = []
+    write_phantom(knee, tmp_path / "p")
+    settings = replace(TABLES, writers=("json",))
+    run_study(tmp_path / "p" / "study", tmp_path / "out", settings, seen.append)
+    assert seen == [
+        "scan", "read", "align", "bones", "quality", "edema", "lesions", "measure", "write",
+    ]  # fmt: skip
+    origin = json.loads((tmp_path / "out" / "result.json").read_text())["provenance"]
+    assert set(origin["stage_seconds"]) == set(seen)
+
+
+def test_an_unknown_detector_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownChoice, match="contrast"):
+        choose_detector("oracle")
+
+
+def test_an_unknown_writer_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UnknownChoice, match="report"):
+        run_study(tmp_path / "missing", tmp_path / "out", RunSettings(writers=("fax",)))
+    assert not (tmp_path / "out").exists()
