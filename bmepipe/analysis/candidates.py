@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.marrow import Marrow, depth_mm
 from bmepipe.study import Pair
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
+DOT_MM2 = 12.0  # a circle of 4 mm
 Box = tuple[slice, slice, slice]
 
 
@@ -20,7 +21,7 @@ Box = tuple[slice, slice, slice]
 class Candidate:
     """Facts of one connected candidate, from which look-alikes are told.
 
-    Lengths in mm, `volume_mm3` in cubic mm. `depth` is the distance from the bone's surface,
+    Lengths in mm, `volume_mm3` in cubic mm, `slice_area_mm2` the largest in any slice. `depth` is the distance from the bone's surface,
     `radius` that of the largest circle inside it within a slice; `length`, `width` and `thickness`
     are the full axes of the ellipsoid with the same moments; `outside_ratio` is the upper decile of
     the signal just outside the bone beside it, over the candidate's own mean; `joint_distance` from
@@ -28,6 +29,7 @@ class Candidate:
     """
 
     volume_mm3: float
+    slice_area_mm2: float
     mean_ratio: float
     peak_ratio: float
     mean_t1_ratio: float | None
@@ -62,6 +64,7 @@ def describe(
     thickness, width, length = axes_mm(np.argwhere(mask), grid.spacing_mm)
     return Candidate(
         volume_mm3=float(mask.sum() * grid.voxel_ml * 1000),
+        slice_area_mm2=slice_area_mm2(mask, grid),
         mean_ratio=float(np.nanmean(ratio)),
         peak_ratio=float(np.nanmax(ratio)),
         mean_t1_ratio=t1_ratio,
@@ -91,6 +94,13 @@ def axes_mm(index: NDArray, spacing_mm: tuple[float, float, float]) -> tuple[flo
     covariance = points.T @ points / len(points) + np.diag(np.square(spacing_mm) / 12)
     a, b, c = np.sqrt(20 * np.maximum(np.linalg.eigvalsh(covariance), 0))
     return float(a), float(b), float(c)
+
+
+def slice_area_mm2(mask: NDArray[np.bool_], grid: Grid) -> float:
+    """Return the largest area of `mask` in one slice."""
+    others = tuple(axis for axis in range(3) if axis != grid.slice_axis)
+    pixel_mm2 = np.prod([grid.spacing_mm[axis] for axis in others])
+    return float(mask.sum(axis=others).max() * pixel_mm2)
 
 
 def in_plane_radius_mm(mask: NDArray, spacing_mm: tuple[float, ...], slice_axis: int) -> float:
@@ -139,6 +149,14 @@ def is_vessel(c: Candidate) -> bool:
     return c.radius < 1.5 and c.length > 3.5 * c.width
 
 
+def is_dot(c: Candidate) -> bool:
+    """Say whether no slice shows more of it than a dot: a vessel cut across, or noise.
+
+    Veins of the marrow that run through the slices are dots of 2 to 3 mm in one slice or several.
+    """
+    return c.slice_area_mm2 < DOT_MM2
+
+
 def is_cyst(c: Candidate) -> bool:
     """Say whether it is round, fluid-bright and dark on T1."""
     round_ = c.length < 1.8 * c.thickness
@@ -150,6 +168,7 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "bright on T1: fat or haemangioma": is_bright_on_t1,
     "rim: joint fluid, cartilage or vessel outside the bone": is_rim,
     "vessel": is_vessel,
+    "dot: vessel across the slices, or noise": is_dot,
     "cyst": is_cyst,
 }
 

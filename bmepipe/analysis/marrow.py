@@ -8,7 +8,8 @@ ignore what is brighter than its surroundings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from bmepipe.volume import Grid, Volume
 
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
+THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
-OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs
+OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs,
+DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
 MORE_EVEN = 0.9  # how much smaller the spread must be for a shading that may have followed edema
 _FIT_VOXELS = 30_000
@@ -39,11 +42,14 @@ class Reference:
     centre, spread : ndarray of float32, shape of the grid
         Expected signal of normal marrow at each voxel of a bone and its robust standard deviation,
         in the units of the image; NaN outside the bones and in bones that cannot be judged.
+    levels : mapping of int to float
+        The centre of each bone's own marrow, free of shading, by label.
     """
 
     signal: NDArray[np.float32]
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
+    levels: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> NDArray[np.float32]:
@@ -63,11 +69,14 @@ class Marrow:
     Parameters
     ----------
     interior : ndarray of bool
-        Marrow: bones without their margin and, where there is a T1, without what is dark there.
+        Where edema may be found: bones without their margin, without voxels that they fill in part
+        of a thick slice only and, where there is a T1, without what is dark there.
     t2fs : Reference
     t1 : Reference, optional
     borrowed, unjudged : tuple of int
         Labels of bones judged by their neighbours' reference, and by none at all.
+    bright : tuple of int
+        Labels of bones brighter than their neighbours but not dark on T1: judged by themselves.
     """
 
     interior: NDArray[np.bool_]
@@ -75,6 +84,7 @@ class Marrow:
     t1: Reference | None
     borrowed: tuple[int, ...] = ()
     unjudged: tuple[int, ...] = ()
+    bright: tuple[int, ...] = ()
 
 
 def depth_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray:
@@ -171,7 +181,48 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             interior &= ~(t1.ratio < CORTEX_T1_RATIO)
         t1 = reference(pair.t1, bones, interior)[0]
     t2fs, borrowed, unjudged = reference(pair.t2fs, bones, interior, guide=pair.t1)
-    return Marrow(interior, t2fs, t1, borrowed, unjudged)
+    bright = tuple(v for v in borrowed if t1 is not None and is_fatty(v, t1.levels, t2fs.levels))
+    if bright:
+        own = tuple(v for v in borrowed if v not in bright)
+        t2fs, borrowed, unjudged = reference(pair.t2fs, bones, interior, pair.t1, keep=bright)
+        assert borrowed == own
+    return Marrow(interior & fills_its_slice(bones), t2fs, t1, borrowed, unjudged, bright)
+
+
+def is_fatty(label: int, t1_levels: Mapping[int, float], t2fs_levels: Mapping[int, float]) -> bool:
+    """Say whether a bone with marrow of its own has as much T1 signal as the others.
+
+    Where a whole bone is bright on the fat-suppressed series, water in the place of fat makes it
+    dark on T1 as well; suppression that is weaker there, as in front of the knee, does not.
+
+    Examples
+    --------
+    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 96.0}, {1: 10.0, 2: 9.0, 3: 21.0})
+    True
+    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0})
+    False
+    """
+    if label not in t1_levels or label not in t2fs_levels:
+        return False
+    return t1_levels[label] >= DARK_T1 * float(np.median(list(t1_levels.values())))
+
+
+def fills_its_slice(bones: Volume) -> NDArray[np.bool_]:
+    """Return the bone voxels whose neighbours in both next slices belong to the same bone.
+
+    In a thick slice the surface of a bone that runs along the slice leaves voxels part bone, part
+    fat, fluid or ligament: as far from the surface in mm as any, yet no marrow. Slices thinner than
+    `THIN_SLICE_MM` have the margin in mm for that. The volume's first and last slice count as
+    continued.
+    """
+    grid = bones.grid
+    if grid.spacing_mm[grid.slice_axis] < THIN_SLICE_MM:
+        return bones.data > 0
+    along = np.moveaxis(bones.data, grid.slice_axis, 0)
+    same = np.ones(along.shape, bool)
+    same[1:] &= along[1:] == along[:-1]
+    same[:-1] &= along[:-1] == along[1:]
+    return np.moveaxis(same, 0, grid.slice_axis) & (bones.data > 0)
 
 
 def present_labels(bones: Volume) -> tuple[int, ...]:
@@ -188,7 +239,11 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def reference(
-    volume: Volume, bones: Volume, interior: NDArray[np.bool_], guide: Volume | None = None
+    volume: Volume,
+    bones: Volume,
+    interior: NDArray[np.bool_],
+    guide: Volume | None = None,
+    keep: tuple[int, ...] = (),
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
 
@@ -196,7 +251,8 @@ def reference(
     there is one, since edema hardly moves it; a large edema would draw the fit to itself.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
-    of its neighbours, takes the median reference of the judged bones; with none it is not judged.
+    of its neighbours, takes the median reference of the judged bones, unless its label is in `keep`;
+    with none it is not judged.
     """
     signal = smooth_in_plane(volume.data, volume.grid, SMOOTHING_MM)
     usable = interior & np.isfinite(signal) & (signal > 0)
@@ -206,21 +262,23 @@ def reference(
     centre = np.full(signal.shape, np.nan, np.float32)
     spread = np.full(signal.shape, np.nan, np.float32)
     borrowed = set(labels) - set(judged)
+    levels: dict[int, float] = {}
     if judged:
         shading = _best_shading(signal, bones, usable & np.isin(bones.data, judged), guide)
         inside = bones.data > 0
-        field = shading(np.argwhere(inside))
+        factor = shading(np.argwhere(inside))
         own = {v: _levels(signal, shading, usable & (bones.data == v)) for v in judged}
         shared = tuple(float(np.median([level[n] for level in own.values()])) for n in (0, 1))
+        levels = {v: level[0] for v, level in own.items()}
         if len(judged) >= LEAST_NEIGHBOURS:
-            borrowed |= {v for v in judged if own[v][0] > OUTLYING * shared[0]}
+            borrowed |= {v for v in judged if levels[v] > OUTLYING * shared[0]} - set(keep)
         table = np.array(
             [shared if v in borrowed else own.get(v, shared) for v in range(max(labels) + 1)]
         )
-        centre[inside] = table[bones.data[inside], 0] * field
-        spread[inside] = table[bones.data[inside], 1] * field
+        centre[inside] = table[bones.data[inside], 0] * factor
+        spread[inside] = table[bones.data[inside], 1] * factor
     others = tuple(sorted(borrowed))
-    found = Reference(signal, centre, spread)
+    found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.lesions import Found
-from bmepipe.analysis.marrow import MIN_MARROW_ML, Reference, present_labels
+from bmepipe.analysis.marrow import MIN_MARROW_ML, Marrow, Reference, present_labels
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Bone, Site
 from bmepipe.study import Pair
@@ -84,7 +84,6 @@ def _row(
     )
     bone_ml = float(np.count_nonzero(mask) * voxel_ml)
     sizes = [lesion.lesion_ml for lesion in found.lesions if lesion.bone == bone.name]
-    borrowed = bone.label in found.marrow.borrowed
     return BoneMeasurement(
         case=case,
         site=site.name,
@@ -99,8 +98,16 @@ def _row(
         largest_lesion_ml=max(sizes, default=0.0),
         t1_ratio=None if found.marrow.t1 is None else _median_ratio(found.marrow.t1, edema),
         t2fs_ratio=_median_ratio(found.marrow.t2fs, edema),
-        note="judged by the neighbouring bones' normal marrow" if borrowed else "",
+        note=_note(bone.label, found.marrow),
     )
+
+
+def _note(label: int, marrow: Marrow) -> str:
+    if label in marrow.borrowed:
+        return "judged by the neighbouring bones' normal marrow"
+    if label in marrow.bright:
+        return "brighter than the other bones, not darker on T1: judged by its own marrow"
+    return ""
 
 
 def _empty_row(

@@ -12,6 +12,7 @@ from bmepipe.volume import Volume
 
 EDEMA = Candidate(
     volume_mm3=500,
+    slice_area_mm2=150.0,
     mean_ratio=3.0,
     peak_ratio=4.0,
     mean_t1_ratio=0.7,
@@ -131,3 +132,8 @@ def test_radius_within_a_slice_ignores_the_slices_beside_it():
     mask = np.zeros((21, 21, 3), bool)
     mask[6:15, 3:18, 1] = True
     assert in_plane_radius_mm(mask, (0.5, 0.5, 3.0), 2) == pytest.approx(2.5)
+
+
+def test_dots_in_every_slice_are_vessels_cut_across():
+    assert looks_like(replace(EDEMA, slice_area_mm2=8.0), 20).startswith("dot")
+    assert looks_like(replace(EDEMA, slice_area_mm2=13.0), 20) == ""

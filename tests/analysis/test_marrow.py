@@ -5,12 +5,13 @@ import pytest
 
 from bmepipe.analysis.marrow import (
     depth_mm,
+    fills_its_slice,
     lower_spread,
     normal_marrow,
     present_labels,
     robust_centre,
 )
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 
 def test_depth_counts_millimetres_along_each_axis():
@@ -87,11 +88,42 @@ def test_a_bone_far_brighter_than_its_neighbours_is_judged_by_them(scene, knee):
     made = scene(lesions=())
     labels, signal = np.array(made.bones.data), np.array(made.pair.t2fs.data)
     labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
+    t1 = np.array(made.pair.t1.data)
+    signal[labels == 2] *= 2
+    t1[labels == 2] *= 0.7  # water in the place of fat
+    pair = type(made.pair)(
+        made.pair.t2fs.with_data(signal), made.pair.t1.with_data(t1), made.pair.sequence_class
+    )
+    marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
+    assert marrow.borrowed == (2,)
+    assert marrow.bright == ()
+    assert np.nanmedian(marrow.t2fs.ratio[labels == 2]) == pytest.approx(2, rel=0.15)
+
+
+def test_a_bright_bone_that_is_not_dark_on_t1_is_judged_by_itself(scene, knee):
+    # As a patella under weak suppression: all of it bright, none of it edema.
+    made = scene(lesions=())
+    labels, signal = np.array(made.bones.data), np.array(made.pair.t2fs.data)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
     signal[labels == 2] *= 2
     pair = type(made.pair)(made.pair.t2fs.with_data(signal), made.pair.t1, made.pair.sequence_class)
     marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
-    assert marrow.borrowed == (2,)
-    assert np.nanmedian(marrow.t2fs.ratio[labels == 2]) == pytest.approx(2, rel=0.15)
+    assert marrow.borrowed == ()
+    assert marrow.bright == (2,)
+    own = marrow.t2fs.centre[labels == 2] / np.nanmedian(marrow.t2fs.centre[labels == 1])
+    assert np.nanmedian(own) == pytest.approx(2, rel=0.1)
+
+
+def test_a_voxel_partly_filled_in_a_thick_slice_is_no_interior():
+    data = np.ones((3, 2, 5), np.uint8)
+    data[1, :, :2] = 0  # the bone begins at the third slice there
+    data[2, :, 4] = 2  # and another bone follows here
+    thick = fills_its_slice(Volume(data, Grid((3, 2, 5), np.diag([0.5, 0.7, 3.0, 1]))))
+    assert thick[0, 0].tolist() == [True] * 5  # the volume's ends are not the bone's
+    assert thick[1, 0].tolist() == [False, False, False, True, True]
+    assert thick[2, 1].tolist() == [True, True, True, False, False]
+    thin = fills_its_slice(Volume(data, Grid((3, 2, 5), np.diag([0.5, 0.7, 1.0, 1]))))
+    assert thin.tolist() == (data > 0).tolist()
 
 
 def test_present_labels_leaves_out_background(scene):
