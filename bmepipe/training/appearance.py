@@ -109,6 +109,7 @@ def grey_table(greys: dict[str, float], rng: torch.Generator, device: str) -> Te
         if number > LAST_BONE:
             kind = "muscle" if name in MUSCLES else name
             kind = "fat" if name == "fat_pad" else kind
+            kind = "organ" if name.startswith("organ") else kind
             table[number] = greys[kind] * (1 + 0.04 * float(torch.randn((), generator=rng)))
     return table.clamp(min=0).to(device)
 

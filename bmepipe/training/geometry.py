@@ -67,7 +67,7 @@ def random_points(
 ) -> Tensor:
     """Return, for each voxel, a point of the source relative to its joint in mm, (3, *shape)."""
     points = lattice_mm(shape, spacing_mm, device)
-    shift = normal(rng, 10.0, device, 3)
+    shift = normal(rng, 14.0, device, 3)
     points = points + shift[:, None, None, None]
     points = torch.einsum("ij,jxyz->ixyz", random_affine(rng, device), points)
     for knots, size_mm in ((4, uniform(rng, 0.0, 5.0)), (8, uniform(rng, 0.0, 1.8))):

@@ -47,7 +47,8 @@ def make_source(
 ) -> Source:
     """Return the source of a label map, with its margins and distances.
 
-    Along z the end slices are repeated, so that shafts go on; across, tissue ends in air.
+    Along z the end slices are repeated, so that shafts go on; across, tissue ends in air, or goes on
+    where the source is complete.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ def make_source(
         How far the volume is padded on every side.
     """
     pad = round(pad_mm / spacing_mm)
-    labels = np.pad(labels, ((pad, pad), (pad, pad), (0, 0)))
+    across = ((pad, pad), (pad, pad), (0, 0))
+    labels = np.pad(labels, across, mode="edge" if complete else "constant")
     labels = np.pad(labels, ((0, 0), (0, 0), (pad, pad)), mode="edge")
     depth = np.zeros(labels.shape, np.float32)
     for bone in range(1, LAST_BONE + 1):

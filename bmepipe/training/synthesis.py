@@ -24,7 +24,7 @@ class Packed:
 
     voxels: Tensor  # int32, flat
     shape: tuple[int, int, int]
-    centre: tuple[float, float, float]  # of the joint, in voxels
+    centres: tuple[tuple[float, ...], ...]  # of joint, discs or bones, in voxels; one is drawn
     spacing_mm: float
     complete: bool
 
@@ -44,24 +44,32 @@ def pack(source: Source, device: str) -> Packed:
     voxels = torch.zeros(source.labels.shape, dtype=torch.int32)
     for byte, layer in enumerate(layers):
         voxels |= torch.from_numpy(layer.copy()).to(torch.int32) << (8 * byte)
-    marks = source.labels == TISSUES["cartilage"]
-    if not marks.any():
-        marks = (source.labels > 0) & (source.labels <= LAST_BONE)
-    centre = torch.from_numpy(marks).nonzero().float().mean(0).tolist()
     return Packed(
         voxels.flatten().to(device),
         tuple(source.labels.shape),
-        tuple(centre),
+        _centres(source),
         source.spacing_mm,
         source.complete,
     )
 
 
-def look_up(packed: Packed, points_mm: Tensor) -> Tissues:
-    """Return tissues at points relative to the joint, shape (3, x, y, z): nearest voxel."""
+def _centres(source: Source) -> tuple[tuple[float, ...], ...]:
+    """Return where fields of view are centred: on the column of discs and on the bones, if any
+    discs are there, else on the cartilage of the joint."""
+    labels = torch.from_numpy(source.labels)
+    bones = (labels > 0) & (labels <= LAST_BONE)
+    discs, cartilage = (labels == TISSUES[name] for name in ("disc", "cartilage"))
+    marks = [bones] if not cartilage.any() else [cartilage]
+    if discs.any():
+        marks = [discs, bones]
+    return tuple(tuple(mark.nonzero().float().mean(0).tolist()) for mark in marks)
+
+
+def look_up(packed: Packed, points_mm: Tensor, centre: tuple[float, ...]) -> Tissues:
+    """Return tissues at points relative to a centre, shape (3, x, y, z): nearest voxel."""
     flat = torch.zeros(points_mm.shape[1:], dtype=torch.int64, device=points_mm.device)
     for axis, size in enumerate(packed.shape):
-        index = points_mm[axis] / packed.spacing_mm + packed.centre[axis]
+        index = points_mm[axis] / packed.spacing_mm + centre[axis]
         flat = flat * size + index.round().clamp(0, size - 1).long()
     voxels = packed.voxels[flat]
     labels, depth, joint, body = (((voxels >> (8 * n)) & 255).short() for n in range(4))
@@ -83,9 +91,10 @@ def synthesise(
         On the CPU; the same state gives the same sample.
     """
     points = random_points(shape, SPACING_MM, rng, device)
-    bones = look_up(packed, points).labels
+    centre = packed.centres[integer(rng, 0, len(packed.centres) - 1)]
+    bones = look_up(packed, points, centre).labels
     fine = doubled(points)
-    tissues = look_up(packed, fine)
+    tissues = look_up(packed, fine, centre)
     labels = dress(tissues, packed.complete, rng, device)
     labels = add_cortex(labels, tissues.bone_depth, fine[2], rng, device)
     marrow = (labels > 0) & (labels <= LAST_BONE)

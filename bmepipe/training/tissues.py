@@ -4,11 +4,14 @@ from __future__ import annotations
 
 TISSUES: dict[str, int] = {
     "air": 0,
-    # 1 to 15 are kept for the bones of a site, in the site's own numbers.
+    # 1 to 15 are kept for bones, in the numbers of the network's labels.
     "femur": 1,
     "tibia": 2,
     "patella": 3,
     "fibula": 4,
+    "vertebra": 5,
+    "sacrum": 6,
+    "hip_bone": 7,
     "fat": 16,
     "fat_pad": 17,
     "muscle_a": 18,
@@ -24,8 +27,13 @@ TISSUES: dict[str, int] = {
     "skin": 28,
     "fluid": 29,
     "cortex": 30,
+    "disc": 31,
+    "csf": 32,
+    "organ_a": 33,
+    "organ_b": 34,
+    "organ_c": 35,
 }
-TISSUE_COUNT = 32
+TISSUE_COUNT = 40
 LAST_BONE = 15
 MUSCLES = ("muscle_a", "muscle_b", "muscle_c", "muscle_d")
 
@@ -38,17 +46,20 @@ GREYS: dict[str, dict[str, tuple[float, float]]] = {
         "tendon": (0.02, 0.15), "cartilage": (0.28, 0.55), "meniscus": (0.04, 0.22),
         "artery": (0.02, 0.45), "vein": (0.1, 0.55), "nerve": (0.3, 0.6), "skin": (0.3, 0.9),
         "fluid": (0.12, 0.32), "cortex": (0.0, 0.1),
+        "disc": (0.2, 0.5), "csf": (0.08, 0.3), "organ": (0.1, 0.9),
     },
     "fat_suppressed": {
         "marrow": (0.8, 1.2), "fat": (0.7, 1.25), "muscle": (1.2, 3.6),
         "tendon": (0.2, 0.9), "cartilage": (1.5, 4.5), "meniscus": (0.3, 1.2),
         "artery": (0.3, 5.0), "vein": (2.0, 9.0), "nerve": (1.5, 4.5), "skin": (1.0, 4.0),
         "fluid": (4.0, 12.0), "cortex": (0.1, 0.6),
+        "disc": (0.6, 6.0), "csf": (4.0, 14.0), "organ": (0.4, 8.0),
     },
     "plain_t2": {
         "marrow": (0.65, 1.05), "fat": (0.85, 1.1), "muscle": (0.2, 0.6),
         "tendon": (0.02, 0.18), "cartilage": (0.35, 0.95), "meniscus": (0.04, 0.25),
         "artery": (0.02, 0.6), "vein": (0.1, 1.4), "nerve": (0.3, 0.8), "skin": (0.2, 0.8),
         "fluid": (0.7, 2.0), "cortex": (0.0, 0.12),
+        "disc": (0.15, 1.3), "csf": (0.9, 2.4), "organ": (0.1, 1.3),
     },
 }  # fmt: skip

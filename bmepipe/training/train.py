@@ -33,6 +33,8 @@ class TrainConfig:
         Planned length over all resumptions: the learning rate follows a cosine down to zero there.
     ema_decay : float
         Of the running mean of the weights, which is what is validated and shipped.
+    start_from : str
+        Checkpoint of another training whose weights begin this one, as far as the shapes agree.
     """
 
     sources: tuple[SourceGroup, ...]
@@ -52,6 +54,7 @@ class TrainConfig:
     checkpoint_minutes: float = 3.0
     validate_minutes: float = 8.0
     validation_samples: int = 12
+    start_from: str = ""
 
     @property
     def network(self) -> dict[str, Any]:
@@ -98,6 +101,9 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         _restore(state, checkpoint, device)
+    elif config.start_from:
+        take_over(state.net, Path(config.start_from))
+        state.ema.load_state_dict(state.net.state_dict())
     held_out = validation_set(config.sources, config.shapes[0], config.validation_samples)
     stream = SampleStream(config.sources, config.shapes, config.batch, config.seed, state.iteration)
     loader = DataLoader(
@@ -198,6 +204,16 @@ def _step(
         for mean, value in zip(state.ema.parameters(), state.net.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
     return float(loss.detach())
+
+
+@torch.no_grad()
+def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
+    """Copy the weights of a checkpoint into `net`, where both have channels."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
+    for name, own in net.state_dict().items():
+        if name in stored and stored[name].dim() == own.dim():
+            both = tuple(slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True))
+            own[both] = stored[name][both].to(own.device)
 
 
 def _save(state: _State, config: TrainConfig, path: Path) -> None:

@@ -1,0 +1,189 @@
+"""Turn phantoms and public shapes of spine, pelvis and hip into shape sources for training.
+
+    python scripts/prepare_trunk.py SHAPES CACHE
+
+SHAPES holds ``spl_abdomen/seg.nrrd`` and ``lhdl/*.vtp``; what is missing is left out. CACHE is a
+folder outside the repository. Phantoms of every site, the knee too, are made anew from seeds that
+no test and no table uses (1000 and above).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import nrrd
+import numpy as np
+from prepare_shapes import fill_mesh
+from scipy import ndimage
+from skimage.morphology import convex_hull_image
+
+from bmepipe.phantom.tissue_map import tissue_map
+from bmepipe.training.sources import make_source, save_source
+from bmepipe.training.tissues import TISSUES
+
+SPACING_MM = 1.5
+FIRST_SEED = 1000
+# How many phantoms of each site, and the side of the cube that is taken from them.
+PHANTOMS = {"lumbar": (8, 250.0), "sacroiliac": (6, 220.0), "hip": (5, 190.0), "knee": (8, 170.0)}
+BONES = {
+    "femur": "femur", "tibia": "tibia", "patella": "patella", "fibula": "fibula",
+    "sacrum": "sacrum", "ilium": "hip_bone", "ischium": "hip_bone", "pubis": "hip_bone",
+    "ilium_left": "hip_bone", "ilium_right": "hip_bone",
+}  # fmt: skip
+SOFT = {
+    "skin": "skin", "fat": "fat", "septum": "fat", "muscle": "muscle_a", "fascia": "tendon",
+    "tendon": "tendon", "ligament": "tendon", "meniscus": "meniscus", "cartilage": "cartilage",
+    "fluid": "fluid", "synovium": "fluid", "vein": "vein", "artery": "artery", "nerve": "nerve",
+    "disc": "disc", "disc_dry": "disc", "annulus": "meniscus", "csf": "csf", "cord": "nerve",
+    "labrum": "meniscus", "growth_plate": "cartilage",
+}  # fmt: skip
+# Numbers of the abdominal atlas -> our tissues.
+ABDOMEN = {
+    "vertebra": (*range(409, 413), *range(501, 506)), "sacrum": (600,), "hip_bone": (299,),
+    "disc": range(551, 560), "artery": (7, *range(71, 77)), "vein": (8, *range(81, 87)),
+    "organ_a": (3, 4), "organ_b": (9, 13), "organ_c": (10, 51, 52, 145, 146),
+    "muscle_a": (131, 231, 138, 238), "muscle_b": (137, 237, 133, 233),
+    "muscle_c": (135, 136, 235, 236, 32), "muscle_d": (139, 140, 143, 239, 240, 241),
+}  # fmt: skip
+
+
+def phantom_source(site: str, seed: int, field_mm: float) -> np.ndarray:
+    """Return a phantom's tissues in our numbers, axes RAS."""
+    labels, _, names = tissue_map(site, seed, SPACING_MM, field_mm)
+    table = np.zeros(256, np.uint8)
+    for number, name in names.items():
+        kind, _, bone = name.partition(".")
+        if bone:
+            table[number] = TISSUES[BONES.get(bone, "vertebra")]
+        elif name in SOFT:
+            table[number] = TISSUES[SOFT[name]]
+    return table[labels]
+
+
+def abdomen_source(path: Path) -> np.ndarray:
+    """Return the abdominal atlas on our spacing, axes RAS, with fluid in the spinal canal."""
+    data, header = nrrd.read(str(path))
+    table = np.zeros(1024, np.uint8)
+    for name, numbers in ABDOMEN.items():
+        table[list(numbers)] = TISSUES[name]
+    steps = np.diag(header["space directions"])  # LPS; the axes are the patient's
+    labels = table[data]
+    for axis, step in enumerate(steps):
+        if step < 0:
+            labels = np.flip(labels, axis)
+    labels = labels[::-1, ::-1]  # to RAS
+    zoom = np.abs(steps) / SPACING_MM
+    index = [np.minimum((np.arange(round(n * z)) / z).astype(int), n - 1)
+             for n, z in zip(labels.shape, zoom, strict=True)]  # fmt: skip
+    labels = np.ascontiguousarray(labels[np.ix_(*index)])
+    return grown_bones(with_canal(labels))
+
+
+def with_canal(labels: np.ndarray) -> np.ndarray:
+    """Return labels with the holes of the vertebrae's arches, slice by slice, made fluid."""
+    column = np.isin(labels, (TISSUES["vertebra"], TISSUES["sacrum"], TISSUES["disc"]))
+    tall = ndimage.binary_closing(column, np.ones((1, 1, 15)))
+    for k in range(labels.shape[2]):
+        hole = ndimage.binary_fill_holes(tall[:, :, k]) & ~tall[:, :, k]
+        labels[:, :, k][hole & (labels[:, :, k] == 0)] = TISSUES["csf"]
+    return labels
+
+
+def grown_bones(labels: np.ndarray) -> np.ndarray:
+    """Return labels whose bones, drawn somewhat small, are larger by a voxel in free space."""
+    free = labels == 0
+    for name in ("vertebra", "sacrum", "hip_bone"):
+        grown = ndimage.binary_dilation(labels == TISSUES[name])
+        labels[grown & free & (labels == 0)] = TISSUES[name]
+    return labels
+
+
+def read_vtp(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return points in mm and triangles of an ASCII VTK XML mesh."""
+    text = path.read_text()
+
+    def numbers(pattern: str, kind: type) -> np.ndarray:
+        found = re.search(pattern, text, re.DOTALL)
+        assert found is not None, f"{path.name}: {pattern}"
+        return np.array(found[1].split(), kind).reshape(-1, 3)
+
+    points = numbers(r"<Points>.*?<DataArray[^>]*>(.*?)</DataArray>", float)
+    return points, numbers(r'<Polys>.*?Name="connectivity"[^>]*>(.*?)</DataArray>', int)
+
+
+def pelvis_source(folder: Path) -> np.ndarray:
+    """Return sacrum, hip bones and the upper part of both femurs, axes RAS."""
+    meshes = {name: read_vtp(folder / f"LHDL_{name}.vtp")
+              for name in ("Iliac_L", "Iliac_R", "Sacrum", "femur_r")}  # fmt: skip
+    low = np.min([p.min(0) for n, (p, _) in meshes.items() if n != "femur_r"], axis=0) - 12
+    low[2] -= 60  # the femurs' shafts
+    high = np.max([p.max(0) for n, (p, _) in meshes.items() if n != "femur_r"], axis=0) + 12
+    low[0], high[0] = low[0] - 20, high[0] + 20
+    labels = np.zeros(np.ceil(high - low).astype(int), np.uint8)
+    for name, bone in (("Iliac_L", "hip_bone"), ("Iliac_R", "hip_bone"), ("Sacrum", "sacrum"),
+                       ("femur_r", "femur")):  # fmt: skip
+        points, triangles = meshes[name]
+        solid = ndimage.binary_fill_holes(fill_mesh(points, triangles, 2.0))
+        start = np.round(points.min(0) - 2 - low).astype(int)
+        put(labels, solid, start, TISSUES[bone])
+        if name == "femur_r":  # the left one is its mirror image
+            start[0] = labels.shape[0] - start[0] - solid.shape[0]
+            put(labels, solid[::-1], start, TISSUES[bone])
+        print("  ", name, f"{solid.sum() / 1000:.0f} mL")
+    step = SPACING_MM
+    index = [np.minimum((np.arange(int(n / step)) * step).astype(int), n - 1) for n in labels.shape]
+    return np.ascontiguousarray(labels[np.ix_(*index)][::-1, ::-1])
+
+
+def with_flesh(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return bones embedded in fat, muscle and organs of random places, out to their hull."""
+    rng = np.random.default_rng(seed)
+    fields = [ndimage.zoom(rng.normal(size=(8, 7, 8)), np.array(labels.shape) / (8, 7, 8), order=1)
+              for _ in range(5)]  # fmt: skip
+    flesh = np.array([TISSUES[n] for n in ("organ_a", "organ_b", "organ_c", "muscle_a", "fat")],
+                     np.uint8)[np.argmax(fields, axis=0)]  # fmt: skip
+    out = labels.copy()
+    for k in range(labels.shape[2]):
+        if labels[:, :, k].any():
+            hull = ndimage.binary_dilation(convex_hull_image(labels[:, :, k] > 0), iterations=12)
+            inside = hull & (labels[:, :, k] == 0)
+            out[:, :, k][inside] = flesh[:, :, k][inside]
+    near = ndimage.binary_dilation(labels > 0, iterations=3) & (labels == 0)
+    out[near & (fields[0] < 0.3)] = TISSUES["fat"]
+    return out
+
+
+def put(labels: np.ndarray, solid: np.ndarray, start: np.ndarray, value: int) -> None:
+    """Write `solid` into `labels` at `start`, as far as it fits and where nothing is yet."""
+    here = tuple(slice(max(s, 0), min(s + n, m))
+                 for s, n, m in zip(start, solid.shape, labels.shape, strict=True))  # fmt: skip
+    there = tuple(slice(h.start - s, h.stop - s) for h, s in zip(here, start, strict=True))
+    part = labels[here]
+    part[solid[there] & (part == 0)] = value
+
+
+def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
+    """Write every source that SHAPES allows to CACHE."""
+    cache.mkdir(parents=True, exist_ok=True)
+    if "shapes" in sites:
+        if (shapes / "spl_abdomen/seg.nrrd").is_file():
+            labels = abdomen_source(shapes / "spl_abdomen/seg.nrrd")
+            save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM))
+        if (shapes / "lhdl").is_dir():
+            bones = pelvis_source(shapes / "lhdl")
+            for seed in range(3):
+                source = make_source(with_flesh(bones, seed), SPACING_MM)
+                save_source(cache / f"shape_pelvis_{seed}.npz", source)
+    for site, (count, field_mm) in PHANTOMS.items():
+        for seed in range(FIRST_SEED, FIRST_SEED + count) if site in sites else ():
+            path = cache / f"phantom_{site}_{seed}.npz"
+            if not path.exists():
+                labels = phantom_source(site, seed, field_mm)
+                save_source(path, make_source(labels, SPACING_MM, complete=True))
+                print(path.name, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), tuple(sys.argv[3:]) or ("shapes", *PHANTOMS))
