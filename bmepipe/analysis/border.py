@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import DOT_MM2, slice_area_mm2, widen
+from bmepipe.analysis.candidates import slice_area_mm2, widen
 from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.marrow import CORTEX_T1_RATIO, Marrow, depth_mm
 from bmepipe.site import Site
@@ -90,16 +90,16 @@ def cut_at(
 
 
 def without_specks(
-    edema: NDArray[np.bool_], min_lesion_mm3: float, grid: Grid
+    edema: NDArray[np.bool_], min_lesion_mm3: float, least_area_mm2: float, grid: Grid
 ) -> NDArray[np.bool_]:
     """Return edema without what the cut may have left behind: parts too small, and dots.
 
-    A part is dropped below `min_lesion_mm3`, and if no slice shows `DOT_MM2` of it.
+    A part is dropped below `min_lesion_mm3`, and if no slice shows `least_area_mm2` of it.
     """
     labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
     large = np.bincount(labels.ravel()) * grid.voxel_ml * 1000 >= min_lesion_mm3
     large[0] = False
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if large[number]:
-            large[number] = slice_area_mm2(labels[box] == number, grid) >= DOT_MM2
+            large[number] = slice_area_mm2(labels[box] == number, grid) >= least_area_mm2
     return large[labels]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.border import cut_at, regrow_rim, without_fringes, without_specks
-from bmepipe.analysis.candidates import Box, describe, looks_like, widen
+from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like, widen
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.joint import joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, depth_mm, normal_marrow
@@ -83,9 +83,10 @@ def find_lesions(
             kept[box][mask] = 1
     bright = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
     bright = without_fringes(bright, depth, bones.grid)
+    least_mm2 = DOT_MM2 if joint_mm is None else 0.0
+    cuts = (cut_at(share, bright, marrow, bones.grid) for share in STEP_SHARES)
     low, edema, high = (
-        without_specks(cut_at(share, bright, marrow, bones.grid), rule.min_lesion_mm3, bones.grid)
-        for share in STEP_SHARES
+        without_specks(cut, rule.min_lesion_mm3, least_mm2, bones.grid) for cut in cuts
     )
     found = _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
     return replace(found, low=low, high=high)
