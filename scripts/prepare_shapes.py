@@ -2,9 +2,9 @@
 
     python scripts/prepare_shapes.py SHAPES CACHE
 
-SHAPES holds ``spl_knee/seg.nrrd``, ``knee_dess_labels.nrrd`` and, if wanted, ``pymskt_femur/*.vtk``;
-CACHE is a folder outside the repository. Where a source knows only the bones, the surroundings are
-carried over from the 49-tissue knee by registering bone to bone.
+SHAPES holds ``spl_knee/seg.nrrd``, ``knee_dess_labels.nrrd`` and, if wanted,
+``pymskt_femur/*.vtk``; CACHE is a folder outside the repository. Where a source knows only the
+bones, the surroundings are carried over from the 49-tissue knee by registering bone to bone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import nrrd
 import numpy as np
 import SimpleITK as sitk
 
-from bmepipe.training.tissues import TISSUES
 from bmepipe.training.sources import make_source, save_source
+from bmepipe.training.tissues import TISSUES
 
 SPACING_MM = 1.0
 BONES = (1, 2, 3, 4)
@@ -50,7 +50,9 @@ def read_labels(path: Path, table: dict[str, tuple[int, ...]]) -> sitk.Image:
     image.SetDirection((directions / spacing[:, None]).T.ravel().tolist())
     image.SetOrigin(np.asarray(header["space origin"], float).tolist())
     image = sitk.DICOMOrient(image, "LPS")  # x to the left, y to the back, z up
-    size = [round(n * s / SPACING_MM) for n, s in zip(image.GetSize(), image.GetSpacing())]
+    size = [
+        round(n * s / SPACING_MM) for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
+    ]
     origin = image.TransformContinuousIndexToPhysicalPoint(
         [-0.5 + 0.5 * SPACING_MM / s for s in image.GetSpacing()]
     )
@@ -100,7 +102,7 @@ def fill_mesh(points: np.ndarray, triangles: np.ndarray, margin_mm: float) -> np
     """Return the inside of a closed mesh as bool voxels of 1 mm: parity along rays in z."""
     low = points.min(0) - margin_mm
     size = np.ceil(points.max(0) - points.min(0) + 2 * margin_mm).astype(int)
-    crossings = np.zeros(size + [0, 0, 1], np.int32)
+    crossings = np.zeros([*size[:2], size[2] + 1], np.int32)
     # A shift by an odd fraction keeps rays off the vertices.
     corners = points[triangles] - low + [1.3e-4, 2.7e-4, 0]
     for a, b, c in corners:
@@ -143,7 +145,7 @@ def bone_field(image: sitk.Image, bones: tuple[int, ...]) -> sitk.Image:
     """Return a smooth image whose level sets are the bones: each has its own height."""
     total = sitk.Image(image.GetSize(), sitk.sitkFloat32)
     total.CopyInformation(image)
-    for height, bone in zip((1.0, -1.0, 1.6, -1.6), bones):
+    for height, bone in zip((1.0, -1.0, 1.6, -1.6), bones, strict=False):
         total = total + sitk.Cast(image == bone, sitk.sitkFloat32) * height
     return sitk.DiscreteGaussian(total, 2.0)
 

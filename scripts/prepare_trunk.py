@@ -54,7 +54,7 @@ def phantom_source(site: str, seed: int, field_mm: float) -> np.ndarray:
     labels, _, names = tissue_map(site, seed, SPACING_MM, field_mm)
     table = np.zeros(256, np.uint8)
     for number, name in names.items():
-        kind, _, bone = name.partition(".")
+        _, _, bone = name.partition(".")
         if bone:
             table[number] = TISSUES[BONES.get(bone, "vertebra")]
         elif name in SOFT:

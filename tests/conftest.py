@@ -42,3 +42,16 @@ def small_knee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("knee") / "phantom"
     write_phantom(make_phantom("knee", 7, protocol=coarse(site_protocol("knee"), 2)), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def knee_run(small_knee: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[object, Path]:
+    """The result of a whole run on the small knee, and its output folder with every writer's files.
+
+    With the bones of the truth, so that it does not depend on the network.
+    """
+    from bmepipe.pipeline import RunSettings, run_study
+
+    out = tmp_path_factory.mktemp("run") / "case 1"
+    bones = small_knee / "truth" / "bones.nii.gz"
+    return run_study(small_knee / "study", out, RunSettings(bones=bones)), out

@@ -21,7 +21,8 @@ Box = tuple[slice, slice, slice]
 class Candidate:
     """Facts of one connected candidate, from which look-alikes are told.
 
-    Lengths in mm, `volume_mm3` in cubic mm, `slice_area_mm2` the largest in any slice. `depth` is the distance from the bone's surface,
+    Lengths in mm, `volume_mm3` in cubic mm, `slice_area_mm2` the largest in any
+    slice. `depth` is the distance from the bone's surface,
     `radius` that of the largest circle inside it within a slice; `length`, `width` and `thickness`
     are the full axes of the ellipsoid with the same moments; `outside_ratio` is the upper decile of
     the signal just outside the bone beside it, over the candidate's own mean; `joint_distance` from

@@ -75,7 +75,7 @@ def reorder(volume: Volume, grid: Grid, tolerance_mm: float = 0.1) -> Volume:
     candidate = Grid(data.shape, affine)
     if not candidate.matches(grid, tolerance_mm):
         return volume
-    return Volume(np.asfortranarray(np.flip(data, flips)), grid)
+    return Volume(np.asfortranarray(np.flip(data, tuple(flips))), grid)
 
 
 def require_overlap(moving: Grid, fixed: Grid, names: tuple[str, str]) -> float:

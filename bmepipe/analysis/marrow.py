@@ -251,8 +251,8 @@ def reference(
     there is one, since edema hardly moves it; a large edema would draw the fit to itself.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
-    of its neighbours, takes the median reference of the judged bones, unless its label is in `keep`;
-    with none it is not judged.
+    of its neighbours, takes the median reference of the judged bones, unless its label is in
+    `keep`; with none it is not judged.
     """
     signal = smooth_in_plane(volume.data, volume.grid, SMOOTHING_MM)
     usable = interior & np.isfinite(signal) & (signal > 0)

@@ -62,4 +62,4 @@ def _texts(study: Study) -> list[tuple[int, str]]:
     descriptions = {series.description for series in study.series if series.description}
     texts = [(_BODY_PART_WEIGHT, text) for text in sorted(parts)]
     texts += [(_TEXT_WEIGHT, text) for text in sorted(descriptions)]
-    return texts + [(_TEXT_WEIGHT, study.description)] if study.description else texts
+    return [*texts, (_TEXT_WEIGHT, study.description)] if study.description else texts

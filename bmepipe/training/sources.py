@@ -47,8 +47,8 @@ def make_source(
 ) -> Source:
     """Return the source of a label map, with its margins and distances.
 
-    Along z the end slices are repeated, so that shafts go on; across, tissue ends in air, or goes on
-    where the source is complete.
+    Along z the end slices are repeated, so that shafts go on; across, tissue ends in air, or goes
+    on where the source is complete.
 
     Parameters
     ----------

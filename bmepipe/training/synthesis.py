@@ -54,8 +54,10 @@ def pack(source: Source, device: str) -> Packed:
 
 
 def _centres(source: Source) -> tuple[tuple[float, ...], ...]:
-    """Return where fields of view are centred: on the column of discs and on the bones, if any
-    discs are there, else on the cartilage of the joint."""
+    """Return where fields of view are centred.
+
+    On the column of discs and on the bones if there are discs, else on the cartilage of the joint.
+    """
     labels = torch.from_numpy(source.labels)
     bones = (labels > 0) & (labels <= LAST_BONE)
     discs, cartilage = (labels == TISSUES[name] for name in ("disc", "cartilage"))

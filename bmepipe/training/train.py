@@ -162,7 +162,9 @@ def learning_rate(config: TrainConfig, iteration: int, trained_s: float) -> floa
 
 
 @torch.no_grad()
-def validate(net: torch.nn.Module, held_out: Sequence[tuple[Tensor, ...]], device: str) -> list[float]:
+def validate(
+    net: torch.nn.Module, held_out: Sequence[tuple[Tensor, ...]], device: str
+) -> list[float]:
     """Return the mean Dice of each bone over the held-out samples that show it."""
     net.eval()
     scores: list[list[float]] = []
@@ -212,7 +214,9 @@ def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
     for name, own in net.state_dict().items():
         if name in stored and stored[name].dim() == own.dim():
-            both = tuple(slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True))
+            both = tuple(
+                slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True)
+            )
             own[both] = stored[name][both].to(own.device)
 
 

@@ -15,6 +15,7 @@ from bmepipe.writers.dicom_source import (
     SERIES_DESCRIPTION,
     Segment,
     derived_uid,
+    names_untold,
     segments,
     settle_uids,
     side,
@@ -42,24 +43,25 @@ def write(result: EdemaResult, folder: Path) -> list[Path]:
     if not sources or not planned:
         return []
     uid = derived_uid(result, "segmentation")
-    made = Segmentation(
-        source_images=sources,
-        pixel_array=dicom_volume(result, planned, str(sources[0].FrameOfReferenceUID)),
-        segmentation_type="BINARY",
-        segment_descriptions=[describe(result, segment) for segment in planned],
-        series_instance_uid=derived_uid(result, "segmentation series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=uid,
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL_NAME,
-        software_versions=result.provenance.version,
-        device_serial_number="1",
-        omit_empty_frames=False,
-        content_label="EDEMA",
-        content_description=RESEARCH_ONLY,
-        series_description=SERIES_DESCRIPTION,
-    )
+    with names_untold():
+        made = Segmentation(
+            source_images=sources,
+            pixel_array=dicom_volume(result, planned, str(sources[0].FrameOfReferenceUID)),
+            segmentation_type="BINARY",
+            segment_descriptions=[describe(result, segment) for segment in planned],
+            series_instance_uid=derived_uid(result, "segmentation series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=uid,
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            manufacturer_model_name=MODEL_NAME,
+            software_versions=result.provenance.version,
+            device_serial_number="1",
+            omit_empty_frames=False,
+            content_label="EDEMA",
+            content_description=RESEARCH_ONLY,
+            series_description=SERIES_DESCRIPTION,
+        )
     settle_uids(made, uid)
     path = folder / "edema_seg.dcm"
     made.save_as(path)

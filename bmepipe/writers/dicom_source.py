@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +33,7 @@ _MAY_BE_EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-# Values that these attributes may have; what a scanner or a de-identifier wrote besides is left out.
+# Values that these attributes may have; whatever else a scanner or de-identifier wrote is left out.
 _ENUMERATED = {
     "PatientSex": ("M", "F", "O", ""),
     "PatientSexNeutered": ("ALTERED", "UNALTERED", ""),
@@ -72,7 +75,7 @@ def source_headers(result: EdemaResult) -> list[Dataset]:
     series, slices = result.pair.t2fs_series, result.pair.t2fs.slices
     if series is None or not slices:
         return []
-    found = {}
+    found: dict[str, Dataset] = {}
     for path in series.files:
         header = dcmread(path, stop_before_pixels=True, force=True)
         found.setdefault(header.get("SOPInstanceUID"), header)
@@ -93,6 +96,16 @@ def _completed(header: Dataset, series_uid: str) -> Dataset:
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = _uid_of(series_uid, "frame of reference")
     return header
+
+
+@contextmanager
+def names_untold() -> Iterator[None]:
+    """Silence highdicom's warning about names of one component, since it quotes the name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "The string .* is unlikely to represent the intended person"
+        )
+        yield
 
 
 def segments(result: EdemaResult) -> tuple[Segment, ...]:

@@ -13,6 +13,7 @@ from bmepipe.writers.dicom_source import (
     SERIES_DESCRIPTION,
     Segment,
     derived_uid,
+    names_untold,
     segments,
     settle_uids,
     side,
@@ -49,17 +50,18 @@ def write(result: EdemaResult, folder: Path) -> list[Path]:
     if not sources or not planned:
         return []
     uid = derived_uid(result, "report")
-    made = ComprehensiveSR(
-        evidence=[*sources, segmentation_reference(result, sources[0])],
-        content=report(result, planned, sources)[0],
-        series_instance_uid=derived_uid(result, "report series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=uid,
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        is_complete=True,
-        series_description=SERIES_DESCRIPTION,
-    )
+    with names_untold():
+        made = ComprehensiveSR(
+            evidence=[*sources, segmentation_reference(result, sources[0])],
+            content=report(result, planned, sources)[0],
+            series_instance_uid=derived_uid(result, "report series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=uid,
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            is_complete=True,
+            series_description=SERIES_DESCRIPTION,
+        )
     made.ManufacturerModelName = MODEL_NAME
     made.SoftwareVersions = result.provenance.version
     declare_private_scheme(made)
@@ -103,7 +105,11 @@ def report(
 
 def observer(result: EdemaResult) -> Any:
     """Return who observed: this program, as a device."""
-    from highdicom.sr import DeviceObserverIdentifyingAttributes, ObservationContext, ObserverContext
+    from highdicom.sr import (
+        DeviceObserverIdentifyingAttributes,
+        ObservationContext,
+        ObserverContext,
+    )
     from pydicom.sr.codedict import codes
 
     device = DeviceObserverIdentifyingAttributes(

@@ -161,9 +161,7 @@ def _lines(
     """Return paragraphs broken into lines, or None if there are none."""
     from PIL import Image, ImageDraw
 
-    lines = [
-        line for text in texts for line in wrapped(text, size_px, width_px - 2 * margin_px)
-    ]
+    lines = [line for text in texts for line in wrapped(text, size_px, width_px - 2 * margin_px)]
     if not lines:
         return None
     step = round(size_px * 1.4)

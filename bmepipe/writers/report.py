@@ -93,10 +93,10 @@ def csp_hash(content: str) -> str:
 
 
 def script_json(value: object) -> str:
-    """Return JSON that cannot end the script element it stands in.
+    r"""Return JSON that cannot end the script element it stands in.
 
     >>> script_json("</script>&")
-    '"\\\\u003c/script\\\\u003e\\\\u0026"'
+    '"\\u003c/script\\u003e\\u0026"'
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

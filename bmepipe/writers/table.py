@@ -38,7 +38,9 @@ def bone_cells(row: BoneMeasurement) -> list[str]:
 def lesion_cells(result: EdemaResult, lesion: Lesion) -> list[str]:
     """Return the cells of one candidate's row, in the order of `LESION_COLUMNS`."""
     digits = {column.name: column.metadata["digits"] for column in fields(lesion)}
-    values: dict[str, Any] = {column.name: getattr(lesion, column.name) for column in fields(lesion)}
+    values: dict[str, Any] = {
+        column.name: getattr(lesion, column.name) for column in fields(lesion)
+    }
     values |= dict(zip(_CENTRE, lesion.centre_mm, strict=True))
     values |= {"case": result.case, "site": result.site.name}
     digits |= dict.fromkeys(_CENTRE, digits["centre_mm"])

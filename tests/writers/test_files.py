@@ -1,0 +1,167 @@
+"""Tables, JSON, layouts and the sheet: what they say, and that one failing writer stays alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from bmepipe.errors import UnknownChoice, WriterFailed
+from bmepipe.result import EdemaResult
+from bmepipe.volume import Grid
+from bmepipe.writers import WRITERS, document, overlay, report, summary, table, write_all
+from bmepipe.writers.display import View
+
+Run = tuple[EdemaResult, Path]
+
+
+def without_edema(result: EdemaResult) -> EdemaResult:
+    nothing = np.zeros(result.edema.grid.shape, bool)
+    rows = tuple(replace(row, edema_ml=0.0, lesion_count=0) for row in result.measurements)
+    return replace(
+        result, edema=result.edema.with_data(nothing), lesions=(), measurements=rows, rejected=()
+    )
+
+
+def unmeasured(result: EdemaResult) -> EdemaResult:
+    """The first bone could not be judged."""
+    first, *others = result.measurements
+    unknown = dict.fromkeys(
+        ("edema_ml", "edema_ml_low", "edema_ml_high", "edema_percent", "lesion_count")
+    )
+    row = replace(first, **unknown, note="nothing of the bone can be judged")
+    return replace(result, measurements=(row, *others))
+
+
+def test_result_json_keeps_its_published_form(knee_run: Run) -> None:
+    checker = jsonschema.Draft202012Validator(document.schema())
+    jsonschema.Draft202012Validator.check_schema(document.schema())
+    checker.validate(json.loads((knee_run[1] / "result.json").read_text(encoding="utf-8")))
+    checker.validate(document.document(unmeasured(knee_run[0])))
+    broken = document.document(knee_run[0])
+    broken["measurements"][0]["edema_ml"] = "much"
+    assert not checker.is_valid(broken)
+
+
+def test_what_was_not_measured_is_an_empty_cell_and_null(knee_run: Run, tmp_path: Path) -> None:
+    result = unmeasured(knee_run[0])
+    table.write(result, tmp_path)
+    with (tmp_path / "measurements.csv").open(encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert row["edema_ml"] == row["lesion_count"] == ""
+    assert row["note"] == "nothing of the bone can be judged"
+    assert document.document(result)["measurements"][0]["edema_ml"] is None
+    assert "not measured in femur" in summary.verdict(result)
+
+
+def test_tables_agree_with_the_masks(knee_run: Run) -> None:
+    result, out = knee_run
+    edema = np.asarray(nib.load(out / "edema_mask.nii.gz").dataobj)
+    bones = np.asarray(nib.load(out / "bones.nii.gz").dataobj)
+    lesions = np.asarray(nib.load(out / "lesions.nii.gz").dataobj)
+    voxel_ml = result.edema.grid.voxel_ml
+    with (out / "measurements.csv").open(encoding="utf-8") as file:
+        for row, bone in zip(csv.DictReader(file), result.site.bones, strict=True):
+            inside = (edema > 0) & (bones == bone.label)
+            assert float(row["edema_ml"]) == pytest.approx(inside.sum() * voxel_ml, abs=1e-3)
+    with (out / "lesions.csv").open(encoding="utf-8") as file:
+        kept = [row for row in csv.DictReader(file) if not row["rejected_as"]]
+    assert [int(row["number"]) for row in kept] == list(range(1, lesions.max() + 1))
+    for row in kept:
+        count = (lesions == int(row["number"])).sum()
+        assert float(row["lesion_ml"]) == pytest.approx(count * voxel_ml, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["overlay.png", "overlays"])
+def test_pictures_are_there_and_are_not_blank(knee_run: Run, name: str) -> None:
+    path = knee_run[1] / name
+    pictures = sorted(path.iterdir()) if path.is_dir() else [path]
+    with_edema = knee_run[0].edema.data.any(axis=(0, 1)).sum()
+    assert len(pictures) == (with_edema if path.is_dir() else 1)
+    for picture in pictures:
+        pixels = np.asarray(Image.open(picture).convert("L"))
+        assert pixels.std() > 10
+
+
+def test_a_healthy_sheet_says_so_and_shows_slices(knee_run: Run, tmp_path: Path) -> None:
+    healthy = without_edema(knee_run[0])
+    assert summary.verdict(healthy) == "No edema found"
+    paths = overlay.write(healthy, tmp_path)
+    assert [path.name for path in paths] == ["overlay.png"]
+    assert np.asarray(Image.open(paths[0]).convert("L")).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "letters"),
+    [
+        # DICOM's directions in RAS: along a row, along a column; letters left, right, top, bottom.
+        ((0, -1, 0), (0, 0, -1), ("A", "P", "H", "F")),  # sagittal
+        ((-1, 0, 0), (0, 0, -1), ("R", "L", "H", "F")),  # coronal
+        ((-1, 0, 0), (0, -1, 0), ("R", "L", "A", "P")),  # axial
+    ],
+)
+@pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
+def test_the_screen_is_radiological_however_voxels_are_stored(
+    columns: tuple, rows: tuple, letters: tuple, flip: tuple
+) -> None:
+    affine = np.eye(4)
+    across = np.cross(columns, rows)
+    for axis, direction in enumerate((columns, rows, across)):
+        affine[:3, axis] = np.array(direction) * (0.5, 0.7, 3.3)[axis] * flip[axis]
+    grid = Grid((9, 7, 5), affine)
+    view = View.of(grid)
+    assert view.letters == letters
+    # What lies farthest towards the letter on the left is drawn in the first column.
+    world = {"A": (1, 1), "R": (0, 1)}[letters[0]]
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1).reshape(-1, 3)
+    along = grid.to_world(index)[:, world[0]].reshape(grid.shape)
+    screen = view.slices(along)
+    assert screen[:, :, 0].mean() == pytest.approx(
+        along.max() if letters[0] == "A" else along.max()
+    )
+
+
+def test_text_of_a_file_is_shown_as_text(knee_run: Run) -> None:
+    result = knee_run[0]
+    assert result.pair.t2fs_series is not None
+    harm = replace(result.pair.t2fs_series, description="<script>alert(1)</script>")
+    harmed = replace(result, pair=replace(result.pair, t2fs_series=harm), notes=("<img src=x>",))
+    page = report.page(harmed)
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<img src=x>" not in page
+
+
+def test_bids_names(knee_run: Run, tmp_path: Path) -> None:
+    write_all(knee_run[0], tmp_path, ["masks", "tables"], "bids")
+    names = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert "sub-case1/anat/sub-case1_desc-edema_mask.nii.gz" in names
+    assert "dataset_description.json" in names
+    lines = (tmp_path / "sub-case1/anat/sub-case1_desc-bones_measurements.tsv").read_text()
+    assert lines.splitlines()[0].split("\t")[:3] == ["case", "site", "bone"]
+
+
+def test_a_failing_writer_names_itself_and_the_others_write(
+    knee_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "measurements.csv").mkdir()  # nothing can be moved onto a folder
+    (tmp_path / "measurements.csv" / "x").write_text("")
+    with pytest.raises(WriterFailed, match="tables failed"):
+        write_all(knee_run[0], tmp_path, ["tables", "json"])
+    assert (tmp_path / "result.json").is_file()
+    assert not list(tmp_path.glob(".tables*"))
+
+
+def test_unknown_writers_and_layouts_list_the_known_ones(knee_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UnknownChoice, match="overlay"):
+        write_all(knee_run[0], tmp_path, ["fax"])
+    with pytest.raises(UnknownChoice, match="bids"):
+        write_all(knee_run[0], tmp_path, ["json"], "tree")
+    assert set(WRITERS) == {"masks", "tables", "overlay", "report", "seg", "sr", "json"}
