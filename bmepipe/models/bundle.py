@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import refine_bones
+from bmepipe.analysis.levels import site_bones
 from bmepipe.errors import ModelDamaged, NoBonesFound, unknown_choice
 from bmepipe.models.network import build_network, normalise
 from bmepipe.models.regrid import from_network, place, to_network
@@ -47,13 +48,14 @@ class Bundle:
     network : torch.nn.Module
         In evaluation mode.
     labels : dict of int to str
-        Output channel (which is the label) to the bone's name.
+        Output channel to the kind of bone: a bone's own name, or "vertebra" and "hip_bone", which
+        `analysis.levels` tells apart.
     spacing_mm : float
         Of the isotropic grid it works on.
     multiple : int
         Each side of that grid is a multiple of this.
     smallest_ml : dict of int to float
-        A bone found smaller than this is taken for a false one.
+        By kind: a bone found smaller than this is taken for a false one.
     least_confidence : float
         Mean probability inside the bones below which nothing is believed.
     sha256 : str
@@ -185,19 +187,17 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     placement = place(pair.grid, bundle.spacing_mm, bundle.multiple)
     regridded = [to_network(volume.data, placement) for volume in volumes]
     probability = predict(bundle, [signal for signal, _ in regridded], regridded[0][1])
-    coarse = _believable(probability, bundle, site)
-    probability = np.where((coarse > 0) | (probability[0] > 0.5), probability, 0)
-    native = [
-        from_network(np.ascontiguousarray(probability[label], np.float32), placement)
-        if (coarse == label).any()
-        else None
-        for label in range(1, len(probability))
-    ]
-    labels = refine_bones(
-        {n + 1: p for n, p in enumerate(native) if p is not None},
-        [volume.data for volume in volumes],
-        pair.grid.spacing_mm,
-    )
+    kinds = probability.argmax(0).astype(np.uint8)
+    coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm)
+    coarse = _believable(coarse, kinds, probability, bundle, site)
+    native = {}
+    for label in np.unique(coarse[coarse > 0]):
+        kind = int(np.bincount(kinds[coarse == label]).argmax())
+        # Its own voxels and the background around them, not those of another bone.
+        own = (coarse == label) | (kinds == 0)
+        signal = np.ascontiguousarray(np.where(own, probability[kind], 0), np.float32)
+        native[int(label)] = from_network(signal, placement)
+    labels = refine_bones(native, [volume.data for volume in volumes], pair.grid.spacing_mm)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)
@@ -231,30 +231,57 @@ def predict(
     return probability.numpy()
 
 
-def _believable(probability: NDArray[np.float32], bundle: Bundle, site: Site) -> NDArray[np.uint8]:
-    """Return the labels of the bones whose size and certainty can be believed."""
+def _believable(
+    labels: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    bundle: Bundle,
+    site: Site,
+) -> NDArray[np.uint8]:
+    """Return the largest part of each bone whose size and certainty can be believed.
+
+    Raises
+    ------
+    NoBonesFound
+        If none can; it tells what kinds of bone were seen instead.
+    """
+    believed = np.zeros_like(labels)
+    doubtful = []
+    for bone in site.bones:
+        largest = _largest(labels == bone.label)
+        if not largest.any():
+            continue
+        kind = int(np.bincount(kinds[largest]).argmax())
+        volume_ml = float(largest.sum() * bundle.spacing_mm**3 / 1000)
+        confidence = float(probability[kind][largest].mean())
+        if volume_ml < bundle.smallest_ml.get(kind, 0.0) or confidence < bundle.least_confidence:
+            doubtful.append(f"{bone.name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
+        else:
+            believed[largest] = bone.label
+    if not believed.any():
+        seen = [*doubtful, *_other_kinds(kinds, bundle, site)]
+        raise NoBonesFound(_expected(site), "; ".join(seen) or "no bone at all", _remedy(site))
+    return believed
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
-    labels = probability.argmax(0).astype(np.uint8)
-    voxel_ml = bundle.spacing_mm**3 / 1000
-    seen = []
-    for label in range(1, len(probability)):
-        parts, count = ndimage.label(labels == label)
-        if not count:
-            continue
-        sizes = np.bincount(parts.ravel())
-        largest = parts == sizes[1:].argmax() + 1
-        volume_ml = float(largest.sum() * voxel_ml)
-        confidence = float(probability[label][largest].mean())
-        name = bundle.labels.get(label, str(label))
-        seen.append(f"{name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
-        labels[(labels == label) & ~largest] = 0
-        small = volume_ml < bundle.smallest_ml.get(label, 0.0)
-        if small or confidence < bundle.least_confidence or label not in site.labels:
-            labels[labels == label] = 0
-    if not labels.any():
-        raise NoBonesFound(_expected(site), "; ".join(seen) or "no bone at all", _remedy(site))
-    return labels
+    parts, count = ndimage.label(mask)
+    if not count:
+        return mask
+    return parts == np.bincount(parts.ravel())[1:].argmax() + 1
+
+
+def _other_kinds(kinds: NDArray[np.uint8], bundle: Bundle, site: Site) -> list[str]:
+    """Return what else was seen, as the wrong site or a missing sacrum would show it."""
+    names = {bone.name for bone in site.bones}
+    volumes = np.bincount(kinds.ravel()) * bundle.spacing_mm**3 / 1000
+    return [
+        f"{name} {volumes[kind]:.0f} mL"
+        for kind, name in bundle.labels.items()
+        if name not in names and kind < len(volumes) and volumes[kind] > 5
+    ]
 
 
 def _expected(site: Site) -> str:

@@ -13,7 +13,6 @@ import torch
 
 from bmepipe import RESEARCH_ONLY
 from bmepipe.errors import BadSettings
-from bmepipe.site import Site
 from bmepipe.training.synthesis import SPACING_MM
 
 
@@ -25,7 +24,8 @@ class Card:
     ----------
     name : str
         Of the model folder.
-    site : str
+    labels : tuple of (name, SNOMED CT code, meaning)
+        What each output channel after the background is.
     trained_on : tuple of str
         Every source of shape, with its origin and licence.
     smallest_ml : tuple of float
@@ -37,14 +37,14 @@ class Card:
     """
 
     name: str
-    site: str
+    labels: tuple[tuple[str, str, str], ...]
     trained_on: tuple[str, ...]
     smallest_ml: tuple[float, ...]
     least_confidence: float = 0.6
     measured: tuple[str, ...] = ()
 
 
-def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
+def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
     """Write ``root/NAME`` in MONAI bundle shape with half-precision weights; return that folder.
 
     Parameters
@@ -52,22 +52,19 @@ def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
     checkpoint : Path
         Of `training.train`; the running mean of its weights is what is shipped.
     card : Card
-    site : Site
-        Names the labels and their SNOMED CT codes.
     root : Path
 
     Raises
     ------
     BadSettings
-        If the network has another number of labels than the card or the site.
+        If the network has another number of labels than the card.
     """
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
     count = stored["network"]["out_channels"] - 1
-    bones = [bone for bone in site.bones if bone.label <= count]
-    if not count == len(bones) == len(card.smallest_ml):
+    if not count == len(card.labels) == len(card.smallest_ml):
         raise BadSettings(
-            f"{count} bones, as the network has",
-            f"{len(bones)} in the site, {len(card.smallest_ml)} in smallest_ml",
+            f"{count} labels, as the network has",
+            f"{len(card.labels)} in labels, {len(card.smallest_ml)} in smallest_ml",
             "correct the training settings",
         )
     folder = root / card.name
@@ -76,13 +73,8 @@ def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
     weights = folder / "models" / "model.pt"
     torch.save({key: value.half() for key, value in stored["ema"].items()}, weights)
     labels = [
-        {
-            "label": b.label,
-            "name": b.name,
-            "snomed_code": b.snomed_code,
-            "meaning": b.snomed_meaning,
-        }
-        for b in bones
+        {"label": number, "name": name, "snomed_code": code, "meaning": meaning}
+        for number, (name, code, meaning) in enumerate(card.labels, start=1)
     ]
     minutes = stored["trained_s"] / 60
     metadata = {
@@ -90,7 +82,7 @@ def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
         "meta_schema_20240725.json",
         "name": card.name,
         "version": "1",
-        "task": f"bones of the {site.title.lower()} in MR images of any contrast",
+        "task": "bones in MR images of any contrast",
         "intended_use": RESEARCH_ONLY,
         "license": "Apache-2.0",
         "network_data_format": _data_format(labels),
@@ -104,28 +96,26 @@ def export_bundle(checkpoint: Path, card: Card, site: Site, root: Path) -> Path:
         "network": stored["network"],
         "spacing_mm": SPACING_MM,
         "multiple": multiple,
-        "smallest_ml": {b.label: ml for b, ml in zip(bones, card.smallest_ml, strict=True)},
+        "smallest_ml": dict(enumerate(card.smallest_ml, start=1)),
         "least_confidence": card.least_confidence,
     }
     _write_json(folder / "configs" / "metadata.json", metadata)
     _write_json(folder / "configs" / "inference.json", inference)
-    text = card_text(card, site, stored["iteration"], minutes, _last_dice(checkpoint.parent))
+    text = card_text(card, stored["iteration"], minutes, _last_dice(checkpoint.parent))
     (folder / "docs" / "README.md").write_text(text, encoding="utf-8")
     return folder
 
 
-def card_text(
-    card: Card, site: Site, iterations: int, minutes: float, dice: dict[str, float]
-) -> str:
+def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float]) -> str:
     """Return the model card."""
     scores = ", ".join(
-        f"{site.bones[int(key.rpartition('_')[2]) - 1].name} {value:.2f}"
+        f"{card.labels[int(key.rpartition('_')[2]) - 1][0]} {value:.2f}"
         for key, value in dice.items()
     )
     lines = [
         f"# {card.name}",
         "",
-        f"Finds {', '.join(b.name for b in site.bones)} on MR images of any one contrast, in any"
+        f"Finds {', '.join(row[0] for row in card.labels)} on MR images of any one contrast, in any"
         " plane. Where a study has a T1 and a fat-suppressed series, both are shown to the network"
         " and their probabilities averaged.",
         "",

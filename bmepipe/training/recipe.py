@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bmepipe.errors import BadSettings
-from bmepipe.site import load_site
 from bmepipe.training.export import Card, export_bundle
 from bmepipe.training.samples import SourceGroup
 from bmepipe.training.train import TrainConfig, train
@@ -41,7 +40,7 @@ def train_from_file(
     """
     config, card = read_recipe(path)
     checkpoint = train(config, out, minutes, device)
-    return export_bundle(checkpoint, card, load_site(card.site), out)
+    return export_bundle(checkpoint, card, out)
 
 
 def read_recipe(path: Path) -> tuple[TrainConfig, Card]:
@@ -52,7 +51,6 @@ def read_recipe(path: Path) -> tuple[TrainConfig, Card]:
         raise BadSettings("a TOML training file", f"{path}: {error}", "correct it") from error
     card = tables.pop("card", {})
     sources = tables.pop("sources", [])
-    tables["shapes"] = tuple(tuple(shape) for shape in tables.get("shapes", ()))
     tables["sources"] = tuple(_made(SourceGroup, row, path) for row in sources)
     return _made(TrainConfig, tables, path), _made(Card, card, path)
 
@@ -66,10 +64,15 @@ def _made(kind: type, values: dict[str, Any], path: Path) -> Any:
             ", ".join(sorted(unknown)),
             f"correct {path}",
         )
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    values = {key: _tuples(v) for key, v in values.items()}
     try:
         return kind(**values)
     except TypeError as error:
         raise BadSettings(
             f"all settings of {kind.__name__}", str(error).partition(") ")[2], f"complete {path}"
         ) from error
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists, and lists in lists, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

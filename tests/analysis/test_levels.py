@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+
+from bmepipe.analysis.levels import name_levels, right_of_middle, site_bones, split_vertebrae
+from bmepipe.site import load_site
+
+NAMES = {5: "vertebra", 6: "sacrum", 7: "hip_bone"}
+STEP_MM = 2.0
+
+
+def column(count: int = 6, with_sacrum: bool = True) -> np.ndarray:
+    """Bodies of 40 x 30 x 24 mm, 34 mm apart, with arches that touch; a sacrum, hip bones aside."""
+    kinds = np.zeros((60, 50, 140), np.uint8)
+    for n in range(count):
+        z = 25 + 17 * n
+        kinds[20:40, 25 + n : 40 + n, z : z + 12] = 5
+    kinds[28:32, 8 : 25 + count, 25 : 25 + 17 * count] = 5  # 8 mm thin: the arches' row
+    if with_sacrum:
+        kinds[20:40, 10:30, 4:23] = 6
+    kinds[2:12, 10:30, 2:20] = 7
+    kinds[46:58, 10:30, 2:20] = 7
+    return kinds
+
+
+def test_levels_are_counted_up_from_the_sacrum() -> None:
+    kinds, site = column(), load_site("lumbar")
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    for n, name in enumerate(("L5", "L4", "L3", "L2", "L1", "T12")):
+        body = labels[30, 32 + n, 25 + 17 * n + 6]
+        assert body == numbers[name], name
+    assert labels[30, 20, 10] == numbers["sacrum"]
+    assert not labels[kinds == 7].any()  # the lumbar site has no hip bone
+
+
+def test_every_voxel_of_a_vertebra_goes_to_one_of_them() -> None:
+    vertebrae = column() == 5
+    bodies = split_vertebrae(vertebrae, STEP_MM)
+    assert len(np.unique(bodies)) == 7
+    assert (bodies[vertebrae] > 0).all()
+    assert not bodies[~vertebrae].any()
+
+
+def test_without_a_sacrum_no_level_is_guessed() -> None:
+    bodies = split_vertebrae(column() == 5, STEP_MM)
+    assert name_levels(bodies, np.zeros(bodies.shape, bool), STEP_MM) == {}
+
+
+def test_above_the_last_name_nothing_is_named() -> None:
+    bodies = split_vertebrae(column(count=6) == 5, STEP_MM)
+    lower = np.zeros(bodies.shape, bool)
+    lower[20:40, 10:30, 4:23] = True
+    names = name_levels(bodies, lower, STEP_MM)
+    assert sorted(names.values()) == ["L1", "L2", "L3", "L4", "L5", "T12"]
+
+
+def test_right_is_right() -> None:
+    kinds, site = column(), load_site("sacroiliac")
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    assert labels[50, 20, 10] == numbers["ilium_right"]  # x runs to the right
+    assert labels[5, 20, 10] == numbers["ilium_left"]
+    assert labels[30, 32, 31] == numbers["L5"]
+
+
+def test_without_a_sacrum_the_middle_is_that_of_all_bones() -> None:
+    bones = np.zeros((10, 3, 3), bool)
+    bones[[1, 8]] = True
+    right = right_of_middle(bones, np.zeros_like(bones))
+    assert right[8].all()
+    assert not right[1].any()
