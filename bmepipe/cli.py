@@ -174,8 +174,10 @@ def series(arguments: argparse.Namespace) -> None:
     from bmepipe.io.listing import series_rows, series_table
     from bmepipe.io.studies import open_study
     from bmepipe.site import load_site
+    from bmepipe.terminal import file_progress
 
-    study = open_study(arguments.study, arguments.study_uid)
+    with file_progress() as on_files:
+        study = open_study(arguments.study, arguments.study_uid, on_files)
     site = load_site(arguments.site) if arguments.site else None
     choice: Any
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,20 @@ def progress() -> Iterator[OnStage]:
         yield lambda stage: bar.update(
             task, description=f"{stage:<8}", completed=STAGES.index(stage)
         )
+
+
+@contextmanager
+def file_progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield the function to call with (files read, files): a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading headers", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_result(result: EdemaResult, out: Path) -> None:

@@ -19,6 +19,7 @@ UPWARDS = ("L5", "L4", "L3", "L2", "L1", "T12")  # counted up from the sacrum
 CORE_DEPTH_MM = 5.0  # arches and processes are thinner than twice this, bodies are not
 LEAST_CORE_ML = 0.8
 LEAST_STEP_MM = 14.0  # between the middles of neighbouring bodies; the smallest adult's is 25
+MOST_STEP_MM = 48.0  # and the tallest's is 42: beyond it a vertebra was overlooked
 LEAST_SACRUM_ML = 5.0
 
 
@@ -92,17 +93,18 @@ def name_levels(
     centres = ndimage.center_of_mass(bodies > 0, bodies, numbers)
     heights = {n: c[2] * spacing_mm for n, c in zip(numbers, centres, strict=True)}
     floor = float(np.percentile(np.nonzero(sacrum)[2], 60)) * spacing_mm
+    top = float(np.percentile(np.nonzero(sacrum)[2], 98)) * spacing_mm
     order = sorted((n for n in numbers if heights[n] > floor), key=lambda n: heights[n])
     named: dict[int, str] = {}
-    below = None
+    below, last = None, top
     for n in order:
-        if below is not None and heights[n] - heights[below] < LEAST_STEP_MM:
+        if below is not None and heights[n] - last < LEAST_STEP_MM:
             named[n] = named[below]  # a second piece of the same vertebra
             continue
-        if len(set(named.values())) == len(UPWARDS):
+        if heights[n] - last > MOST_STEP_MM or len(set(named.values())) == len(UPWARDS):
             break
         named[n] = UPWARDS[len(set(named.values()))]
-        below = n
+        below, last = n, heights[n]
     return named
 
 

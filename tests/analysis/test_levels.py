@@ -47,6 +47,17 @@ def test_without_a_sacrum_no_level_is_guessed() -> None:
     assert name_levels(bodies, np.zeros(bodies.shape, bool), STEP_MM) == {}
 
 
+def test_a_missing_vertebra_stops_the_count() -> None:
+    kinds, site = column(), load_site("lumbar")
+    numbers = {bone.name: bone.label for bone in site.bones}
+    kinds[:, :, 57:74] = 0  # the third body from below was not found
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    assert {numbers["L5"], numbers["L4"]} <= set(np.unique(labels))
+    assert not {numbers[name] for name in ("L3", "L2", "L1", "T12")} & set(np.unique(labels))
+    kinds[:, :, 24:57] = 0  # nor the first two: what is next above the sacrum is not L5
+    assert set(np.unique(site_bones(kinds, NAMES, site, STEP_MM))) == {0, numbers["sacrum"]}
+
+
 def test_above_the_last_name_nothing_is_named() -> None:
     bodies = split_vertebrae(column(count=6) == 5, STEP_MM)
     lower = np.zeros(bodies.shape, bool)
