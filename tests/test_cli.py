@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from bmepipe.cli import main
+from bmepipe.cli import main, read_config
+from bmepipe.pipeline import require_writers
 
 FIXED_NAMES = {
     "edema_mask.nii.gz",
@@ -296,3 +297,10 @@ def test_no_patient_name_is_written_or_told(
         # DICOM objects belong to the patient's record and must carry the name.
         if path.is_file() and path.suffix != ".dcm":
             assert b"Zebrowsky" not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", ["clinic", "research"])
+def test_the_settings_files_to_copy_are_understood(name: str) -> None:
+    values = read_config(Path(__file__).parents[1] / "configs" / f"{name}.toml")
+    assert values["detector"] == "contrast"
+    require_writers(values["writers"])
