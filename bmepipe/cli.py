@@ -98,8 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
     from bmepipe.terminal import print_result, progress
 
     settings = run_settings(arguments)
-    with progress() as on_stage:
-        result = run_study(arguments.study, arguments.out, settings, on_stage)
+    with progress() as (on_stage, on_files):
+        result = run_study(arguments.study, arguments.out, settings, on_stage, on_files)
     print_result(result, arguments.out)
 
 
@@ -174,9 +174,9 @@ def series(arguments: argparse.Namespace) -> None:
     from bmepipe.io.listing import series_rows, series_table
     from bmepipe.io.studies import open_study
     from bmepipe.site import load_site
-    from bmepipe.terminal import file_progress
+    from bmepipe.terminal import progress
 
-    with file_progress() as on_files:
+    with progress() as (_, on_files):
         study = open_study(arguments.study, arguments.study_uid, on_files)
     site = load_site(arguments.site) if arguments.site else None
     choice: Any

@@ -20,7 +20,7 @@ from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
 from bmepipe.errors import NoBonesFound, StudyNotFound, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
-from bmepipe.provenance import OnStage, Stopwatch, peak_memory_mb, provenance
+from bmepipe.provenance import OnFiles, OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, SequenceClass, Series, Study
@@ -180,6 +180,7 @@ def run_study(
     out: Path,
     settings: RunSettings,
     on_stage: OnStage = lambda stage: None,
+    on_files: OnFiles | None = None,
 ) -> EdemaResult:
     """Analyse the study at `path` and write the result to the folder `out`.
 
@@ -191,6 +192,8 @@ def run_study(
         Made whole or not at all; an earlier result is replaced, anything else refused.
     settings : RunSettings
     on_stage : callable (name)
+    on_files : callable (files read, files in all), optional
+        Called now and then while headers are read.
 
     Raises
     ------
@@ -202,7 +205,7 @@ def run_study(
     given = None if settings.bones is None else read_labels(settings.bones)
     with whole_or_not_at_all(out) as folder:
         watch = Stopwatch(on_stage)
-        study, site, choice = choose(path, settings, watch)
+        study, site, choice = choose(path, settings, watch, on_files)
         pair = load_pair(choice, watch)
         find_bones = bone_model if given is None else given_bones(given)
         result = analyse(
@@ -216,11 +219,11 @@ def run_study(
 
 
 def choose(
-    path: Path | None, settings: RunSettings, watch: Stopwatch
+    path: Path | None, settings: RunSettings, watch: Stopwatch, on_files: OnFiles | None = None
 ) -> tuple[Study | None, Site, Choice]:
     """Return the study, its site and the chosen series."""
     with watch.stage("scan"):
-        study, names = find_study(path, settings)
+        study, names = find_study(path, settings, on_files)
     reasons: tuple[str, ...] = ()
     if settings.site is None:
         site, why = recognise_site(study, [load_site(name) for name in site_names()])
@@ -231,7 +234,9 @@ def choose(
     return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
 
 
-def find_study(path: Path | None, settings: RunSettings) -> tuple[Study, dict[str, str | None]]:
+def find_study(
+    path: Path | None, settings: RunSettings, on_files: OnFiles | None = None
+) -> tuple[Study, dict[str, str | None]]:
     """Return the study and the names of the series that the user chose in it.
 
     A NIfTI file named by the user joins the study under its own name; without a study's path the
@@ -252,7 +257,7 @@ def find_study(path: Path | None, settings: RunSettings) -> tuple[Study, dict[st
         raise StudyNotFound(
             "a study, or --t2fs with a NIfTI file", "neither", "give the study's folder"
         )
-    study = Study("", ()) if path is None else open_study(path, settings.study)
+    study = Study("", ()) if path is None else open_study(path, settings.study, on_files)
     return replace(study, series=(*study.series, *given.values())), names
 
 

@@ -19,6 +19,7 @@ from bmepipe.site import Site
 log = logging.getLogger(__name__)
 
 OnStage = Callable[[str], None]
+OnFiles = Callable[[int, int], None]  # files read, files in all
 STAGES = ("scan", "read", "align", "bones", "quality", "edema", "lesions", "measure", "write")
 SOFTWARE = ("numpy", "scipy", "scikit-image", "SimpleITK", "pydicom", "nibabel", "torch", "monai")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bmepipe import RESEARCH_ONLY
-from bmepipe.provenance import OnStage
+from bmepipe.provenance import OnFiles, OnStage
 from bmepipe.result import EdemaResult
 
 
@@ -22,12 +22,18 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[OnStage]:
-    """Yield the function to call at each stage: a bar on a terminal, plain lines otherwise."""
+def progress() -> Iterator[tuple[OnStage, OnFiles]]:
+    """Yield what to call at each stage, and with (headers read, files) while a study is scanned.
+
+    A bar on a terminal; otherwise a plain line per stage, and nothing per file.
+    """
     from bmepipe.provenance import STAGES
 
     if not sys.stderr.isatty():
-        yield lambda stage: print(f"{stage} ...", file=sys.stderr, flush=True)
+        yield (
+            lambda stage: print(f"{stage} ...", file=sys.stderr, flush=True),
+            lambda done, of: None,
+        )
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
@@ -36,23 +42,16 @@ def progress() -> Iterator[OnStage]:
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("start", total=len(STAGES))
-        yield lambda stage: bar.update(
-            task, description=f"{stage:<8}", completed=STAGES.index(stage)
-        )
 
+        def on_stage(stage: str) -> None:
+            done = STAGES.index(stage)
+            bar.update(task, description=f"{stage:<24}", completed=done, total=len(STAGES))
 
-@contextmanager
-def file_progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield the function to call with (files read, files): a bar on a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+        def on_files(done: int, files: int) -> None:
+            text = f"headers {done} of {files}"
+            bar.update(task, description=f"{text:<24}", completed=done, total=files)
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading headers", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield on_stage, on_files
 
 
 def print_result(result: EdemaResult, out: Path) -> None:
