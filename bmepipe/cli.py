@@ -188,7 +188,7 @@ def series(arguments: argparse.Namespace) -> None:
         print(json.dumps(series_rows(study, choice), indent=2))
         return
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(series_table(study, choice))
+    console.print(series_table(study, choice, console.width))
 
 
 def add_phantom(commands: Any) -> argparse.ArgumentParser:

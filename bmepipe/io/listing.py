@@ -16,6 +16,7 @@ from bmepipe.errors import BmepipeError
 from bmepipe.study import FatSuppression, Series, Study
 
 # A time series has hundreds of alike volumes: the table shows this many of a DICOM series.
+WIDE = 130  # columns
 _SHOWN_ALIKE = 6
 
 
@@ -77,22 +78,30 @@ def series_row(series: Series, use: str = "") -> dict[str, Any]:
     }
 
 
-def series_table(study: Study, choice: Choice | BmepipeError) -> RenderableType:
-    """Return the same for a terminal: a table, then the reasons for the choice or the refusal."""
+def series_table(study: Study, choice: Choice | BmepipeError, width: int = WIDE) -> RenderableType:
+    """Return the same for a terminal: a table, then the reasons for the choice or the refusal.
+
+    On a terminal of fewer than `WIDE` columns the evidence stands in lines below the table.
+    """
     chosen = choice if isinstance(choice, Choice) else None
     table = Table(title=f"{len(study.series)} series, {study.acquired or 'no date'}")
     for heading in ("", "no.", "description", "role", "sure", "plane", "matrix, mm", "slices"):
         table.add_column(heading, justify="right" if heading in ("sure", "slices") else "left")
-    for heading in ("TR/TE/TI ms", "fat suppression", "evidence and notes"):
+    wide = width >= WIDE
+    for heading in ("TR/TE/TI ms", "fat suppression", "evidence and notes")[: 3 if wide else 2]:
         table.add_column(heading)
+    below = []
     alike: dict[tuple[str, str, str], int] = {}
     for series in study.series:
         kind = (series.uid, str(series.role), series.refusal)
         alike[kind] = alike.get(kind, 0) + 1
         use = _use(series, chosen)
         if alike[kind] <= _SHOWN_ALIKE or use:
-            table.add_row(*_cells(series, use), style="bold" if use else "")
-    lines = [
+            *cells, told = _cells(series, use)
+            table.add_row(*cells, *([told] if wide else []), style="bold" if use else "")
+            below.append(f"{cells[1]}: {told}")
+    lines = [] if wide else below
+    lines += [
         f"... and {count - _SHOWN_ALIKE} more like these of series {escape(uid)}"
         for (uid, _, _), count in alike.items()
         if count > _SHOWN_ALIKE
@@ -109,7 +118,7 @@ def _cells(series: Series, use: str) -> list[str]:
     part = f"#{series.part}" if series.parts > 1 else ""
     number = "-" if series.number is None else str(series.number)
     size = "x".join(str(n) for n in row["matrix"])
-    spacing = " x ".join(f"{mm:.3g}" for mm in row["spacing_mm"])
+    spacing = "x".join(f"{mm:.3g}" for mm in row["spacing_mm"])
     times = "/".join(
         "-" if row[k] is None else f"{row[k]:.4g}" for k in ("tr_ms", "te_ms", "ti_ms")
     )

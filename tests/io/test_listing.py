@@ -24,6 +24,17 @@ def listed(folder):
     return series_rows(study, choice), out.getvalue()
 
 
+def test_a_narrow_terminal_gets_the_evidence_below_the_table(series):
+    study = scan(series("study/a", SeriesNumber=6).folder.parent)
+    out = io.StringIO()
+    refusal = BmepipeError("expected", "came", "do")
+    Console(file=out, width=80).print(series_table(study, refusal, 80))
+    table, _, below = out.getvalue().partition("└")
+    assert "evidence" not in table
+    assert any(line.startswith("6: ") for line in below.splitlines())
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+
+
 def test_rows_and_table_name_the_pair(series):
     a = series("study/a", SeriesNumber=6)
     series(
