@@ -66,7 +66,8 @@ def test_the_overlay_is_switched_by_key(page: Any) -> None:
 
 def test_a_click_on_a_lesion_goes_to_its_slice(page: Any, knee_run: Any) -> None:
     lesion = max(knee_run[0].lesions, key=lambda row: row.lesion_ml)
-    page.key("\ue010")  # End
+    page.run("document.getElementById('viewer').focus()")
+    page.key("\ue010")  # End: to the last slice; elsewhere it would scroll the page away
     page.click(f"tr[data-lesion='{lesion.number - 1}'] button")
     page.wait(f"{SLICES}[0] === {lesion.slice_index + 1}")
 
