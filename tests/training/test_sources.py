@@ -1,0 +1,83 @@
+"""Shape sources: margins, distances, and what is written is what is read."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmepipe.errors import BadSettings
+from bmepipe.training.samples import SampleStream, SourceGroup, load_groups
+from bmepipe.training.sources import Source, load_source, make_source
+from bmepipe.training.tissues import GREYS, LAST_BONE, MUSCLES, TISSUE_COUNT, TISSUES
+
+
+def test_what_is_written_is_what_is_read(joint: Source, joint_file: Path) -> None:
+    stored = load_source(joint_file)
+    for field in fields(Source):
+        first, again = getattr(joint, field.name), getattr(stored, field.name)
+        assert np.array_equal(first, again), field.name
+
+
+def test_no_half_written_source_is_left(joint_file: Path) -> None:
+    assert [path.name for path in joint_file.parent.iterdir()] == [joint_file.name]
+
+
+def test_distances_are_in_tenths_of_a_millimetre(joint: Source) -> None:
+    """Voxels of 2 mm: the first one below a surface has its middle 1 mm from it."""
+    x, y, z = np.argwhere(joint.labels == TISSUES["tibia"]).min(0)
+    assert joint.bone_depth[x, y + 8, z + 8] == 10
+    assert joint.bone_depth[x + 3, y + 8, z + 8] == 70
+    assert not joint.bone_depth[joint.labels > LAST_BONE].any()
+    top = np.argwhere(joint.labels == TISSUES["cartilage"])[:, 2].max()
+    assert joint.joint_distance[x + 8, y + 8, top + 1] == 10
+    assert joint.joint_distance[x + 8, y + 8, top] == 0
+    assert not joint.body_distance[joint.labels > 0].any()
+
+
+def test_shafts_go_on_and_air_surrounds(joint: Source) -> None:
+    assert joint.labels.shape == (52, 52, 68)
+    assert not joint.labels[:6].any()
+    assert np.array_equal(joint.labels[:, :, 0], joint.labels[:, :, 6])
+    assert joint.labels[26, 26, -1] == TISSUES["femur"]
+
+
+def test_a_complete_anatomy_goes_on_sideways() -> None:
+    labels = np.full((8, 8, 8), TISSUES["muscle_a"], np.uint8)
+    source = make_source(labels, 2.0, complete=True, pad_mm=4.0)
+    assert (source.labels == TISSUES["muscle_a"]).all()
+    assert source.complete
+
+
+def test_tissues_have_numbers_and_greys_of_their_own() -> None:
+    assert len(set(TISSUES.values())) == len(TISSUES)
+    assert max(TISSUES.values()) < TISSUE_COUNT
+    assert all(TISSUES[name] > LAST_BONE for name in MUSCLES)
+    kinds = set(GREYS["t1"])
+    for contrast, greys in GREYS.items():
+        assert set(greys) == kinds, contrast
+        assert all(0 <= low < high for low, high in greys.values()), contrast
+
+
+def test_without_any_source_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="prepare_shapes"):
+        load_groups((SourceGroup(str(tmp_path / "*.npz")),))
+
+
+def test_a_stream_goes_on_elsewhere_after_a_resumption(joint_file: Path) -> None:
+    groups = (SourceGroup(str(joint_file)),)
+    first, again, later = (
+        next(iter(SampleStream(groups, ((16, 16, 16),), 1, seed=1, start=start)))
+        for start in (0, 0, 7)
+    )
+    assert bool((first[0] == again[0]).all())
+    assert not bool((first[0] == later[0]).all())
+
+
+def test_every_batch_comes_back_mirrored(joint_file: Path) -> None:
+    stream = iter(SampleStream((SourceGroup(str(joint_file)),), ((16, 16, 16),), 1, seed=1))
+    first, _, twin = next(stream), next(stream), next(stream)
+    assert bool((twin[0].flip(2) == first[0]).all())
+    assert bool((twin[1].flip(1) == first[1]).all())

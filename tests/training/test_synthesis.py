@@ -1,0 +1,151 @@
+"""Synthetic images: the same seed gives the same, bones stay where they are, nothing outside."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from bmepipe.training.acquisition import acquire, gaussian_rows, slice_rows
+from bmepipe.training.appearance import CONTRASTS, add_cortex, dress, paint
+from bmepipe.training.chance import smooth_field
+from bmepipe.training.geometry import doubled, flex, random_affine
+from bmepipe.training.samples import SourceGroup, load_groups, mirrored, sample, stack
+from bmepipe.training.sources import Source
+from bmepipe.training.synthesis import Sample, look_up, pack, synthesise
+from bmepipe.training.tissues import LAST_BONE, TISSUES
+
+SHAPE = (16, 24, 20)
+
+
+def generator(seed: int) -> torch.Generator:
+    rng = torch.Generator()
+    rng.manual_seed(seed)
+    return rng
+
+
+def made(joint: Source, seed: int) -> Sample:
+    return synthesise(pack(joint, "cpu"), SHAPE, generator(seed))
+
+
+def test_the_same_seed_gives_the_same_sample(joint: Source) -> None:
+    first, again, other = made(joint, 3), made(joint, 3), made(joint, 4)
+    assert torch.equal(first.image, again.image)
+    assert torch.equal(first.bones, again.bones)
+    assert torch.equal(first.inside, again.inside)
+    assert not torch.equal(first.image, other.image)
+
+
+def test_images_are_what_the_network_is_shown(joint: Source) -> None:
+    for seed in range(8):
+        one = made(joint, seed)
+        assert one.image.shape == one.bones.shape == one.inside.shape == SHAPE
+        assert one.image.isfinite().all()
+        assert float(one.image.min()) >= 0
+        assert float(one.image.max()) <= 2
+        assert set(one.bones.unique().tolist()) <= {0, TISSUES["femur"], TISSUES["tibia"]}
+        assert (one.bones > 0).any()
+
+
+def test_outside_the_field_of_view_there_is_nothing(joint: Source) -> None:
+    cut = [one for one in (made(joint, seed) for seed in range(8)) if not one.inside.all()]
+    assert cut
+    for one in cut:
+        assert one.inside.any()
+        assert not one.image[~one.inside].any()
+
+
+def test_points_are_looked_up_where_they_lie(joint: Source) -> None:
+    packed = pack(joint, "cpu")
+    points = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 20, -20, 500]])[:, :, None, None]
+    found = look_up(packed, points, packed.centres[0]).labels.flatten().tolist()
+    assert found == [TISSUES[name] for name in ("cartilage", "femur", "tibia", "femur")]
+
+
+def test_bones_stay_inside_their_tissue(joint: Source) -> None:
+    """Whatever is made up around them, a bone's voxel becomes at most its cortex."""
+    packed = pack(joint, "cpu")
+    points = torch.stack(torch.meshgrid(*[torch.arange(-30.0, 30, 2)] * 3, indexing="ij"))
+    tissues = look_up(packed, points, packed.centres[0])
+    bone = (tissues.labels > 0) & (tissues.labels <= LAST_BONE)
+    for seed in range(6):
+        rng = generator(seed)
+        dressed = dress(tissues, False, rng, "cpu")
+        assert torch.equal(dressed[bone], tissues.labels[bone])
+        assert not ((dressed > 0) & (dressed <= LAST_BONE) & ~bone).any()
+        shelled = add_cortex(dressed, tissues.bone_depth, points[2], rng, "cpu")
+        assert torch.equal(shelled[~bone], dressed[~bone])
+        assert set(shelled[bone].tolist()) <= {1, 2, TISSUES["cortex"]}
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_every_contrast_can_be_painted(joint: Source, contrast: str) -> None:
+    packed = pack(joint, "cpu")
+    points = torch.stack(torch.meshgrid(*[torch.arange(-16.0, 16, 1)] * 3, indexing="ij"))
+    labels = look_up(packed, points, packed.centres[0]).labels
+    signal = paint(labels, (labels > 0) & (labels <= LAST_BONE), contrast, generator(1), "cpu")
+    assert signal.shape == labels.shape
+    assert signal.isfinite().all()
+    assert not signal[labels == 0].any()  # air
+
+
+def test_blurring_keeps_the_mean_and_halves_the_grid() -> None:
+    rows = gaussian_rows(40, 1.5)
+    assert rows.shape == (20, 40)
+    torch.testing.assert_close(rows.sum(1), torch.ones(20))
+    ramp = rows @ torch.arange(40.0)
+    torch.testing.assert_close(ramp[5:15].diff(), torch.full((9,), 2.0), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("thick_mm", [1.0, 3.3, 5.2])
+def test_slices_are_cut_and_spread_in_place(thick_mm: float) -> None:
+    cut, spread = slice_rows(60, thick_mm, thick_mm * 1.2, 0.4)
+    torch.testing.assert_close(cut.sum(1), torch.ones(len(cut)))
+    torch.testing.assert_close(spread.sum(1), torch.ones(30))
+    ramp = spread @ (cut @ (torch.arange(60.0) + 0.5))
+    middle = slice(6, 24)  # the ends repeat the first and last slice
+    expected = (torch.arange(30.0) + 0.5) * 2
+    torch.testing.assert_close(ramp[middle], expected[middle], atol=0.6, rtol=0)
+
+
+def test_an_image_is_half_as_fine_as_its_tissue() -> None:
+    image, inside = acquire(torch.rand(24, 40, 32), generator(2), "cpu")
+    assert image.shape == inside.shape == (12, 20, 16)
+
+
+def test_smooth_fields_have_unit_spread() -> None:
+    fields = smooth_field((20, 24, 16), 4, generator(5), "cpu", channels=40)
+    assert 0.7 < float(fields.std()) < 1.3
+    assert doubled(fields).shape == (40, 40, 48, 32)
+
+
+def test_affine_maps_keep_a_knee_a_knee() -> None:
+    """No sample is squeezed or blown up beyond what people differ by."""
+    sizes = [float(random_affine(generator(n), "cpu").det().abs()) for n in range(50)]
+    assert min(sizes) > 0.2
+    assert max(sizes) < 4.0
+    signs = {float(random_affine(generator(n), "cpu").det().sign()) for n in range(20)}
+    assert signs == {-1.0, 1.0}  # left and right knees
+
+
+def test_flexing_turns_what_lies_below_the_joint_only() -> None:
+    points = torch.tensor([[0.0, 0.0], [0.0, 0.0], [100.0, -100.0]])
+    bent = flex(points, 0.5)
+    torch.testing.assert_close(bent[:, 0], points[:, 0], atol=1e-3, rtol=0)
+    assert float(bent[1, 1]) == pytest.approx(100 * math.sin(0.5), abs=0.1)
+    torch.testing.assert_close(bent.norm(dim=0), points.norm(dim=0))
+
+
+def test_mirrored_batches_are_mirrored_together(joint: Source) -> None:
+    image, bones, inside = batch = stack([made(joint, 1), made(joint, 2)])
+    assert image.shape == (2, 1, *SHAPE)
+    turned = mirrored(batch)
+    assert torch.equal(turned[0][:, :, 0], image[:, :, -1])
+    assert torch.equal(turned[1][:, 0], bones[:, -1])
+    assert torch.equal(turned[2][:, 0], inside[:, -1])
+
+
+def test_a_group_that_is_not_labelled_shows_no_bone(joint_file: object) -> None:
+    groups = load_groups((SourceGroup(str(joint_file), labelled=False),))
+    assert not sample(groups, SHAPE, generator(0)).bones.any()
