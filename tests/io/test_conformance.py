@@ -1,4 +1,4 @@
-"""Vendor series with an independent converter's grid as reference: right, or not returned at all."""
+"""Vendor series with an independent converter's grid as reference: right, or not returned."""
 
 from __future__ import annotations
 
