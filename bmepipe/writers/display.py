@@ -21,6 +21,9 @@ _SCREEN = {
     "axial": ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)),
 }
 _LETTERS = (("L", "R"), ("P", "A"), ("F", "H"))
+# Fat is the brightest tissue of a T1. Fluid would leave marrow and its edema in the dark on a
+# fat-suppressed image, so that its brightest part is white, as readers set it.
+WHITE_T1, WHITE_FS = 99.7, 99.4
 _OBLIQUE = 0.34  # a second letter from about 20 degrees on
 
 
@@ -121,24 +124,27 @@ class Layers:
         t1 = result.pair.t1
         return cls(
             view,
-            None if t1 is None else view.slices(windowed(t1)),
-            view.slices(windowed(result.pair.t2fs)),
+            None if t1 is None else view.slices(windowed(t1, WHITE_T1)),
+            view.slices(windowed(result.pair.t2fs, WHITE_FS)),
             bones,
             view.slices(result.edema.data) > 0,
             (bones > 0) & (view.slices(result.assessable.data) == 0),
         )
 
 
-def window(volume: Volume) -> tuple[float, float]:
-    """Return the signal shown as black and as white: one pair for the whole series."""
+def window(volume: Volume, white: float) -> tuple[float, float]:
+    """Return the signal shown as black and as white: one pair for the whole series.
+
+    `white` is the percentile of the signal from which all is white.
+    """
     sample = volume.data[::2, ::2, :]
-    low, high = np.percentile(sample[np.isfinite(sample)], [1.0, 99.7])
+    low, high = np.percentile(sample[np.isfinite(sample)], [1.0, white])
     return float(low), float(max(high, low + 1e-6))
 
 
-def windowed(volume: Volume) -> NDArray[np.uint8]:
+def windowed(volume: Volume, white: float) -> NDArray[np.uint8]:
     """Return the signal as 8-bit grey values, shape ``grid.shape``."""
-    low, high = window(volume)
+    low, high = window(volume, white)
     scaled = (np.nan_to_num(volume.data) - np.float32(low)) * np.float32(255.0 / (high - low))
     return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
 

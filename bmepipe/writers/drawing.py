@@ -43,12 +43,12 @@ class Crop:
     px_per_mm: float
 
     @classmethod
-    def fitted(cls, box: tuple[int, int, int, int], view: View, side_px: int) -> Crop:
-        """Return the crop of a box (top, bottom, left, right) that fits a square of `side_px`."""
+    def fitted(cls, box: tuple[int, int, int, int], view: View, size_px: tuple[int, int]) -> Crop:
+        """Return the crop of a box (top, bottom, left, right) that fits a width and a height."""
         top, bottom, left, right = box
         height_mm = (bottom - top) * view.pixel_mm[0]
         width_mm = (right - left) * view.pixel_mm[1]
-        px_per_mm = side_px / max(height_mm, width_mm)
+        px_per_mm = min(size_px[0] / width_mm, size_px[1] / height_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
         return cls(top, bottom, left, right, *size, px_per_mm)
 

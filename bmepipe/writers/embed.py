@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from bmepipe.result import EdemaResult, Lesion
 from bmepipe.volume import Volume
 from bmepipe.writers import summary
-from bmepipe.writers.display import Layers, View, window
+from bmepipe.writers.display import WHITE_FS, WHITE_T1, Layers, View, window
 
 _EDEMA, _EXCLUDED, _DISAGREEMENT = 1, 2, 4
 _LOSSLESS_VOXELS = 12_000_000  # beyond this, JPEG keeps the page small
-_HEADROOM = 1.5  # signal above the usual window that brightness can still reach
+_HEADROOM = 1.75  # signal above the usual window that brightness can still reach
 # Ten steps of the viridis map, which rises in lightness for any kind of colour vision.
 _VIRIDIS = (
     (68, 1, 84),
@@ -50,11 +50,11 @@ def viewer_data(result: EdemaResult) -> dict[str, Any]:
     layers = Layers.of(result)
     count, rows, columns = layers.bones.shape
     pair = result.pair
-    volumes = [("T1", pair.t1), ("Fat-suppressed", pair.t2fs)]
-    shown = [(name, volume) for name, volume in volumes if volume is not None]
+    volumes = [("T1", pair.t1, WHITE_T1), ("Fat-suppressed", pair.t2fs, WHITE_FS)]
+    shown = [(name, volume, white) for name, volume, white in volumes if volume is not None]
     lossless = count * rows * columns * len(shown) <= _LOSSLESS_VOXELS
     with ThreadPoolExecutor(2) as pool:  # PNG coding leaves the interpreter's lock
-        series = [_series(name, volume, layers.view, lossless, pool) for name, volume in shown]
+        series = [_series(*each, layers.view, lossless, pool) for each in shown]
         labels = list(pool.map(_png_or_none, _label_pictures(result, layers)))
         shades = np.rint(layers.view.slices(result.probability.data) * 255).astype(np.uint8)
         probability = list(pool.map(_png_or_none, shades))
@@ -83,10 +83,10 @@ def _first_slice(layers: Layers) -> int:
 
 
 def _series(
-    name: str, volume: Volume, view: View, lossless: bool, pool: ThreadPoolExecutor
+    name: str, volume: Volume, white: float, view: View, lossless: bool, pool: ThreadPoolExecutor
 ) -> dict[str, Any]:
     """Return one series as 8-bit slices, with the window at which it is first shown."""
-    low, high = window(volume)
+    low, high = window(volume, white)
     top = low + (high - low) * _HEADROOM
     scaled = (np.nan_to_num(volume.data) - np.float32(low)) * np.float32(255.0 / (top - low))
     slices = view.slices(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))

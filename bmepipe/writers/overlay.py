@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from bmepipe.result import RESEARCH_ONLY, EdemaResult
 from bmepipe.writers import summary
-from bmepipe.writers.display import Layers, crop_box
+from bmepipe.writers.display import Layers, View, crop_box
 from bmepipe.writers.drawing import (
     BONE,
     EDEMA,
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 _WIDTH_PX = 1800
 _MARGIN_PX = 36
 _INNER_PX = _WIDTH_PX - 2 * _MARGIN_PX
-_PANEL_PX = 425  # two pairs of square panels fill a row of the sheet
+_PANEL_HEIGHT_PX = 620  # at most, so that two rows of slices fit a screen
+_MOST_PER_ROW = 4
 _SLICE_PANEL_PX = 640
 _GAP_PX = 6
 _CONTEXT_MM = 12.0  # shown around the bones on the sheet
 _MOST_CELLS = 12
+_LEAST_ASPECT = 0.6  # width to height of what is shown
 
 
 def write(result: EdemaResult, folder: Path) -> list[Path]:
@@ -64,18 +67,13 @@ def _save(picture: Image.Image, path: Path) -> Path:
 
 def sheet(result: EdemaResult, layers: Layers) -> Image.Image:
     """Return the whole sheet: what was found, the table, the doubts, the telling slices."""
-    view = layers.view
-    margin = tuple(int(np.ceil(_CONTEXT_MM / mm)) for mm in view.pixel_mm)
-    box = crop_box(layers.bones > 0, (margin[0], margin[1]))
-    crop = Crop.fitted(box, view, _PANEL_PX)
-    pair_px = crop.width_px * (1 if layers.t1 is None else 2) + _GAP_PX
-    per_row = max((_INNER_PX + 2 * _GAP_PX) // (pair_px + 2 * _GAP_PX), 1)
+    crop, per_row = sheet_crop(layers)
     indices, caption = _shown_slices(layers, per_row)
     cells = [_cell(result, layers, index, crop) for index in indices]
     blocks = [
         _header(result),
         _table(result),
-        _lines([f"! {note}" for note in result.notes], WARNING_INK, 18),
+        _lines([f"! {note}" for note in summary.notes(result)], WARNING_INK, 18),
         _lines([caption], INK, 19),
         *(_row(cells[i : i + per_row]) for i in range(0, len(cells), per_row)),
         _legend(),
@@ -84,17 +82,47 @@ def sheet(result: EdemaResult, layers: Layers) -> Image.Image:
     return _stacked(blocks)
 
 
+def sheet_crop(layers: Layers) -> tuple[Crop, int]:
+    """Return the box shown of each slice, and how many slices fill a row of the sheet.
+
+    The box holds every bone. A row holds as few slices as the height of a panel allows.
+    """
+    view = layers.view
+    margin = tuple(ceil(_CONTEXT_MM / mm) for mm in view.pixel_mm)
+    box = crop_box(layers.bones > 0, (margin[0], margin[1]))
+    box = widened(box, view, layers.bones.shape[2])
+    panels = 1 if layers.t1 is None else 2
+    for per_row in range(1, _MOST_PER_ROW + 1):
+        pair_px = (_INNER_PX - (per_row - 1) * 2 * _GAP_PX) // per_row
+        width_px = (pair_px - (panels - 1) * _GAP_PX) // panels
+        crop = Crop.fitted(box, view, (width_px, _PANEL_HEIGHT_PX))
+        if crop.height_px < _PANEL_HEIGHT_PX:
+            break
+    return crop, per_row
+
+
+def widened(box: tuple[int, int, int, int], view: View, columns: int) -> tuple[int, int, int, int]:
+    """Return the box with what lies beside a tall narrow one, as of vertebral bodies."""
+    top, bottom, left, right = box
+    wanted = ceil((bottom - top) * view.pixel_mm[0] * _LEAST_ASPECT / view.pixel_mm[1])
+    wanted = min(max(wanted, right - left), columns)
+    left = min(max((left + right - wanted) // 2, 0), columns - wanted)
+    return top, bottom, left, left + wanted
+
+
 def _shown_slices(layers: Layers, per_row: int) -> tuple[list[int], str]:
     total = layers.bones.shape[0]
     if not layers.edema.any():
-        indices = summary.representative_slices(layers.bones, max(per_row * 2, 4))
-        return indices, f"Representative slices (of {total}), spread over the bones:"
+        indices = summary.representative_slices(layers.bones, max(per_row * 2, 6))
+        return indices, f"Representative slices, {len(indices)} of {total}, spread over the bones:"
     bones = len(np.unique(layers.bones[layers.edema]))
     indices = summary.telling_slices(layers, {1: 4, 2: 3, 3: 2}.get(bones, 1))
-    if len(indices) > _MOST_CELLS:
-        area = layers.edema.sum(axis=(1, 2))
-        indices = sorted(sorted(indices, key=lambda i: -area[i])[:_MOST_CELLS])
-    count = int(layers.edema.any(axis=(1, 2)).sum())
+    area = layers.edema.sum(axis=(1, 2))
+    others = sorted(set(np.flatnonzero(area).tolist()) - set(indices), key=lambda i: -area[i])
+    by_area = [*sorted(indices, key=lambda i: -area[i]), *others]
+    full_rows = ceil(len(indices) / per_row) * per_row
+    indices = sorted(by_area[: min(full_rows, _MOST_CELLS)])
+    count = int((area > 0).sum())
     return indices, (
         f"The {len(indices)} most telling of {count} slices with edema (all {count}: overlays/);"
         f" slices are numbered 1 to {total}:"
@@ -130,10 +158,10 @@ def _slice_caption(result: EdemaResult, layers: Layers, index: int) -> str:
 def slice_picture(result: EdemaResult, layers: Layers, index: int) -> Image.Image:
     """Return one slice, whole field of view, T1 and fat-suppressed side by side."""
     box = (0, layers.bones.shape[1], 0, layers.bones.shape[2])
-    crop = Crop.fitted(box, layers.view, _SLICE_PANEL_PX)
+    crop = Crop.fitted(box, layers.view, (_SLICE_PANEL_PX, _SLICE_PANEL_PX))
     cell = _cell(result, layers, index, crop)
     width = max(cell.width, _SLICE_PANEL_PX)
-    case = shortened(f"{result.site.title}, {result.case}", 18, width - 8)
+    case = shortened(f"{result.site.title}, case {result.case}", 18, width - 8)
     head = _lines([case], INK, 18, width, 4)
     return _stacked([head, cell, _lines([RESEARCH_ONLY], FAINT_INK, 15, width, 4)])
 
@@ -181,7 +209,7 @@ def _header(result: EdemaResult) -> Image.Image:
         [
             _lines([""], INK, 10),
             _lines([title], INK, 32),
-            _lines([f"Case {result.case}", f"{t1}     {fat_suppressed}"], FAINT_INK, 19),
+            _lines([f"Case {result.case}", t1, fat_suppressed], FAINT_INK, 19),
             _lines([""], INK, 4),
         ]
     )

@@ -21,6 +21,7 @@ from bmepipe.study import Series
 from bmepipe.writers import summary
 from bmepipe.writers.embed import viewer_data
 
+_OPEN_ROWS = 12  # of rejected candidates; longer tables are folded up
 _MOST_ROWS = 200  # of rejected candidates; all of them are in lesions.csv
 
 
@@ -37,12 +38,6 @@ def page(result: EdemaResult) -> str:
     panes = [pane(number, series, data["letters"]) for number, series in enumerate(data["series"])]
     style = template("report.css").replace("{{pane_count}}", str(len(panes)))
     script = template("report.js")
-    rejected = result.rejected[:_MOST_ROWS]
-    shown_rejected = table(
-        (*summary.LESION_HEADINGS, "Rejected as"),
-        [(*summary.lesion_row(lesion), lesion.rejected_as) for lesion in rejected],
-        first_number=len(result.lesions),
-    )
     return filled(
         template("report.html"),
         {
@@ -54,8 +49,9 @@ def page(result: EdemaResult) -> str:
             "title": escape(f"Bone marrow edema, {result.site.title}, {result.case}"),
             "heading": escape(f"Bone marrow edema, {result.site.title}"),
             "verdict": escape(summary.verdict(result)),
+            "verdict_kind": " found" if result.edema.data.any() else "",
             "facts": facts(result),
-            "notes": bullets(result.notes, "notes"),
+            "notes": bullets(summary.notes(result), "notes"),
             "panes": "".join(panes),
             "slice_count": str(data["sliceCount"]),
             "first_slice": str(data["firstSlice"] + 1),
@@ -65,7 +61,7 @@ def page(result: EdemaResult) -> str:
                 summary.BONE_HEADINGS, [summary.bone_row(row) for row in result.measurements]
             ),
             "lesion_table": lesion_table(result.lesions),
-            "rejected_table": shown_rejected + _not_shown(result.rejected),
+            "rejected_table": _rejected_table(result),
             "origin": origin(result),
             "research_only": escape(RESEARCH_ONLY),
         },
@@ -130,7 +126,7 @@ def _cell(heading: str, text: str) -> str:
     kind = ""
     if heading in ("Note", "Rejected as", "Why"):
         kind = ' class="wide"'
-    elif re.fullmatch(r"-?[\d.]+( to -?[\d.]+)?|-", text):
+    elif re.fullmatch(r"[-<]?[\d.]+( to [-<]?[\d.]+)?|-", text):
         kind = ' class="number"'
     return f"<td{kind}>{escape(text)}</td>"
 
@@ -142,9 +138,17 @@ def lesion_table(lesions: Iterable[Lesion]) -> str:
     )
 
 
-def _not_shown(rejected: tuple[Lesion, ...]) -> str:
-    rest = len(rejected) - _MOST_ROWS
-    return f'<p class="hint">{rest} more are in lesions.csv.</p>' if rest > 0 else ""
+def _rejected_table(result: EdemaResult) -> str:
+    """Return the table of what was passed over, folded up where it is long."""
+    shown = table(
+        (*summary.LESION_HEADINGS, "Rejected as"),
+        [(*summary.lesion_row(c), c.rejected_as) for c in result.rejected[:_MOST_ROWS]],
+        first_number=len(result.lesions),
+    )
+    count = len(result.rejected)
+    if count > _MOST_ROWS:
+        shown += f'<p class="hint">{count - _MOST_ROWS} more are in lesions.csv.</p>'
+    return shown if count <= _OPEN_ROWS else _details(f"{count} rejected candidates", shown)
 
 
 def facts(result: EdemaResult) -> str:
@@ -156,8 +160,12 @@ def facts(result: EdemaResult) -> str:
         ("Fat-suppressed", f"{series_text(pair.t2fs_series)}, read as {pair.sequence_class}"),
         ("T1", series_text(pair.t1_series) if pair.t1 is not None else "none in use"),
         ("Grid", summary.origin_lines(result)[2]),
+        ("Made by", "; ".join(summary.origin_lines(result)[:2])),
     ]
-    return "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in items if v)
+    shown = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in items if v)
+    if not result.reasons:
+        return shown
+    return f"{shown}<dt>Chosen</dt><dd>{_details('Why these series', bullets(result.reasons))}</dd>"
 
 
 def series_text(series: Series | None) -> str:
@@ -174,7 +182,7 @@ def pane(number: int, series: Mapping[str, Any], letters: Mapping[str, str]) -> 
     sliders = "".join(
         f'<label for="{key}-{number}">{word}<input id="{key}-{number}" type="range" min="{low}"'
         f' max="510" value="{series[key]}" aria-label="{word} of {name}"></label>'
-        for key, word, low in (("level", "Brightness level", -100), ("width", "Contrast width", 1))
+        for key, word, low in (("level", "Window level", -100), ("width", "Window width", 1))
     )
     return (
         f'<figure class="pane"><figcaption>{name}</figcaption><div class="stage">'
@@ -205,7 +213,6 @@ def origin(result: EdemaResult) -> str:
         [
             f"<p>bmepipe {escape(made.version)}, detector {escape(made.detector)}.</p>",
             bullets(models or ["no bone model: the bones were given"]),
-            "<h3>Why these series</h3>" + bullets(result.reasons) if result.reasons else "",
             _details("All series", table(("No.", "Description", "Role", "Files", "Why"), rows)),
             _details("Versions", f"<p>{escape(', '.join(versions)) or '-'}</p>"),
             _details("Times", f"<p>{escape(', '.join(times)) or '-'}</p>"),

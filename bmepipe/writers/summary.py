@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.result import BoneMeasurement, EdemaResult, Lesion
+from bmepipe.result import ML, BoneMeasurement, EdemaResult, Lesion
 from bmepipe.study import Series
 from bmepipe.writers.display import Layers
 
@@ -39,6 +40,17 @@ def listed(names: list[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
+def notes(result: EdemaResult) -> list[str]:
+    """Return the notes with the names of bones as readers expect them."""
+    names = [bone.name for bone in result.site.bones if "_" in bone.name]
+    texts = []
+    for text in result.notes:
+        for name in names:
+            text = re.sub(rf"\b{re.escape(name)}\b", spaced(name), text)
+        texts.append(text)
+    return texts
+
+
 def spaced(name: str) -> str:
     """Return a bone's name for readers: 'ilium_left' as 'ilium left'."""
     return name.replace("_", " ")
@@ -56,12 +68,31 @@ def heading(row_type: type, column: str) -> str:
 
 
 def shown(row: Any, column: str) -> str:
-    """Return a value as text with its column's digits; a dash where it was not measured."""
+    """Return a value as text: volumes to three figures, others to their column's digits.
+
+    A dash stands where it was not measured.
+    """
     value = getattr(row, column)
-    digits = next(c.metadata["digits"] for c in fields(row) if c.name == column)
+    meta = next(c.metadata for c in fields(row) if c.name == column)
     if value is None:
         return NOT_MEASURED
-    return str(value) if digits is None else f"{value:.{digits}f}"
+    if meta["unit"] == ML:
+        return volume_text(value)
+    return str(value) if meta["digits"] is None else f"{value:.{meta['digits']}f}"
+
+
+def volume_text(volume_ml: float) -> str:
+    """Return a volume as a reader wants it: three figures, none below a microlitre; 0 is exact.
+
+    >>> [volume_text(v) for v in (429.24, 11.833, 1.3449, 0.0424, 0.0004, 0.0)]
+    ['429', '11.8', '1.34', '0.042', '<0.001', '0']
+    """
+    if volume_ml == 0:
+        return "0"
+    if volume_ml < 0.0005:
+        return "<0.001"
+    before_point = len(str(int(volume_ml))) if volume_ml >= 1 else 0
+    return f"{volume_ml:.{max(3 - before_point, 0)}f}"
 
 
 def interval(row: BoneMeasurement) -> str:
