@@ -64,9 +64,11 @@ def muscle_ratio(pair: Pair, bones: Volume, marrow: Marrow) -> float | None:
     Muscle is taken as the tissue outside the bones with 0.2 to 0.45 of the marrow's T1 signal (0.34
     by the signal equations); None without a T1 or with less than 5 mL of it.
     """
-    if pair.t1 is None or marrow.t1 is None or not np.isfinite(marrow.t2fs.centre).any():
+    if pair.t1 is None or marrow.t1 is None or not marrow.t2fs.levels:
         return None
-    t1_level, t2fs_level = np.nanmedian(marrow.t1.centre), np.nanmedian(marrow.t2fs.centre)
+    t1_level, t2fs_level = (
+        float(np.median(list(image.levels.values()))) for image in (marrow.t1, marrow.t2fs)
+    )
     ratio = pair.t1.data / t1_level
     muscle = pair.t2fs.data[(bones.data == 0) & (ratio > 0.2) & (ratio < 0.45)]
     if len(muscle) * bones.grid.voxel_ml < LEAST_MUSCLE_ML:

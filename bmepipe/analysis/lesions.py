@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.border import cut_at, regrow_rim, without_fringes, without_specks
-from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like, widen
+from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.joint import joint_line
-from bmepipe.analysis.marrow import Marrow, Reference, depth_mm, normal_marrow
+from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
 from bmepipe.result import Lesion
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -110,16 +110,6 @@ def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDA
     table[seeded[seeded > 0]] = np.arange(1, np.count_nonzero(seeded) + 1)
     labels = table[labels]
     return labels, [box for box in ndimage.find_objects(labels) if box is not None]
-
-
-def bone_depth(bones: Volume) -> NDArray[np.float32]:
-    """Return each bone voxel's distance in mm from its bone's surface; 0 outside."""
-    depth = np.zeros(bones.grid.shape, np.float32)
-    for label, box in enumerate(ndimage.find_objects(bones.data), start=1):
-        if box is not None:
-            wide = widen(box, (1, 1, 1), bones.grid.shape)
-            depth[wide] += depth_mm(bones.data[wide] == label, bones.grid.spacing_mm)
-    return depth
 
 
 def joint_distance_mm(

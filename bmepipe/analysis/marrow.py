@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.shading import Shading, best_shading, fit_shading, level_of
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -26,9 +27,6 @@ SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the 
 OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs,
 DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
-MORE_EVEN = 0.9  # how much smaller the spread must be for a shading that may have followed edema
-_FIT_VOXELS = 30_000
-_FIT_ROUNDS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,36 +126,6 @@ def smooth_in_plane(data: NDArray, grid: Grid, sigma_mm: float) -> NDArray[np.fl
     return ndimage.gaussian_filter(data.astype(np.float32), sigma, truncate=3.0)
 
 
-def robust_centre(values: NDArray) -> float:
-    """Return the median of the densest half of the values (the shorth).
-
-    It stands where most values are, as long as fewer than half belong to something else.
-
-    Examples
-    --------
-    >>> robust_centre(np.array([1.0, 9, 10, 10, 11, 30, 40]))
-    10.0
-    """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    half = len(ordered) // 2 + 1
-    start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
-    return float(np.median(ordered[start : start + half]))
-
-
-def lower_spread(values: NDArray, centre: float) -> float:
-    """Return the robust standard deviation of the values below `centre`.
-
-    1.4826 times their median distance to it: edema is bright and does not touch it.
-
-    Examples
-    --------
-    >>> round(lower_spread(np.array([8.0, 9.0, 10.0, 11.0, 50.0]), 10.0), 3)
-    1.483
-    """
-    below = centre - values[values <= centre]
-    return 1.4826 * float(np.median(below)) if len(below) else 0.0
-
-
 def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     """Find the normal marrow of each bone in both images.
 
@@ -169,24 +137,32 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     site : Site
         Gives the margin in mm.
     """
+    interior = bone_depth(bones) > site.marrow_margin_mm
+    signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
+    guide, t1 = None, None
+    if pair.t1 is not None:
+        guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
+        for _ in range(2):  # the second time without cortex
+            shading = fit_shading(guide, bones, interior & (guide > 0))
+            t1 = reference(guide, bones, interior, shading)[0]
+            with np.errstate(invalid="ignore"):
+                interior &= ~(t1.ratio < CORTEX_T1_RATIO)
+    shading = best_shading(signal, guide, bones, interior & (signal > 0))
+    t2fs, borrowed, unjudged = reference(signal, bones, interior, shading)
+    bright = tuple(v for v in borrowed if t1 is not None and is_fatty(v, t1.levels, t2fs.levels))
+    if bright:
+        t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
+    interior &= fills_its_slice(bones)
+    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright)
+
+
+def bone_depth(bones: Volume) -> NDArray[np.float32]:
+    """Return each bone voxel's distance in mm from its bone's surface; 0 outside."""
     depth = np.zeros(bones.grid.shape, np.float32)
     for label in present_labels(bones):
         box = _box(bones.data == label)
         depth[box] += depth_mm(bones.data[box] == label, bones.grid.spacing_mm)
-    interior = depth > site.marrow_margin_mm
-    t1 = None
-    if pair.t1 is not None:
-        t1 = reference(pair.t1, bones, interior)[0]
-        with np.errstate(invalid="ignore"):
-            interior &= ~(t1.ratio < CORTEX_T1_RATIO)
-        t1 = reference(pair.t1, bones, interior)[0]
-    t2fs, borrowed, unjudged = reference(pair.t2fs, bones, interior, guide=pair.t1)
-    bright = tuple(v for v in borrowed if t1 is not None and is_fatty(v, t1.levels, t2fs.levels))
-    if bright:
-        own = tuple(v for v in borrowed if v not in bright)
-        t2fs, borrowed, unjudged = reference(pair.t2fs, bones, interior, pair.t1, keep=bright)
-        assert borrowed == own
-    return Marrow(interior & fills_its_slice(bones), t2fs, t1, borrowed, unjudged, bright)
+    return depth
 
 
 def is_fatty(label: int, t1_levels: Mapping[int, float], t2fs_levels: Mapping[int, float]) -> bool:
@@ -239,35 +215,30 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def reference(
-    volume: Volume,
+    signal: NDArray[np.float32],
     bones: Volume,
     interior: NDArray[np.bool_],
-    guide: Volume | None = None,
+    shading: Shading,
     keep: tuple[int, ...] = (),
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
-
-    `guide` is the image whose marrow shows the shading of the coil: the T1 of the same study where
-    there is one, since edema hardly moves it; a large edema would draw the fit to itself.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
     of its neighbours, takes the median reference of the judged bones, unless its label is in
     `keep`; with none it is not judged.
     """
-    signal = smooth_in_plane(volume.data, volume.grid, SMOOTHING_MM)
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
     voxels = np.bincount(bones.data[usable], minlength=max(labels, default=0) + 1)
-    judged = [v for v in labels if voxels[v] * volume.grid.voxel_ml >= MIN_MARROW_ML]
+    judged = [v for v in labels if voxels[v] * bones.grid.voxel_ml >= MIN_MARROW_ML]
     centre = np.full(signal.shape, np.nan, np.float32)
     spread = np.full(signal.shape, np.nan, np.float32)
     borrowed = set(labels) - set(judged)
     levels: dict[int, float] = {}
     if judged:
-        shading = _best_shading(signal, bones, usable & np.isin(bones.data, judged), guide)
         inside = bones.data > 0
         factor = shading(np.argwhere(inside))
-        own = {v: _levels(signal, shading, usable & (bones.data == v)) for v in judged}
+        own = {v: level_of(signal, shading, usable & (bones.data == v)) for v in judged}
         shared = tuple(float(np.median([level[n] for level in own.values()])) for n in (0, 1))
         levels = {v: level[0] for v, level in own.items()}
         if len(judged) >= LEAST_NEIGHBOURS:
@@ -280,90 +251,3 @@ def reference(
     others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
-
-
-def _best_shading(
-    signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], guide: Volume | None
-) -> Shading:
-    """Return the shading seen in the guide, unless the image's own makes marrow clearly more even.
-
-    The two series may have been taken with different coils; a fit to the image itself, on the other
-    hand, follows a large edema.
-    """
-    own = fit_shading(signal, bones, fitted)
-    if guide is None:
-        return own
-    seen = smooth_in_plane(guide.data, guide.grid, SMOOTHING_MM)
-    guided = fit_shading(seen, bones, fitted & (seen > 0))
-    own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
-    return own if own_spread < MORE_EVEN * guided_spread else guided
-
-
-def _evenness(signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading) -> float:
-    """Return the median over the bones of spread to centre under a shading."""
-    levels = [
-        _levels(signal, shading, fitted & (bones.data == v)) for v in np.unique(bones.data[fitted])
-    ]
-    return float(np.median([spread / centre for centre, spread in levels]))
-
-
-def _levels(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return centre and spread of the unshaded signal in `mask`."""
-    index = _sample(np.argwhere(mask))
-    values = signal[tuple(index.T)] / shading(index)
-    centre = robust_centre(values)
-    return centre, max(lower_spread(values, centre), 0.02 * centre)
-
-
-def _sample(index: NDArray) -> NDArray:
-    """Return at most `_FIT_VOXELS` rows, evenly spread: repeatable, unlike a random draw."""
-    return index[:: max(1, len(index) // _FIT_VOXELS)]
-
-
-@dataclass(frozen=True, eq=False)
-class Shading:
-    """A smooth factor over space: exp of a polynomial of degree 2 in millimetres."""
-
-    grid: Grid
-    origin_mm: NDArray[np.float64]
-    scale_mm: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
-
-    def __call__(self, index: NDArray) -> NDArray[np.float32]:
-        """Return the factor at voxel indices, shape (n, 3)."""
-        terms = _terms((self.grid.to_world(index) - self.origin_mm) / self.scale_mm)
-        return np.exp(terms @ self.coefficients).astype(np.float32)
-
-
-def _terms(points: NDArray) -> NDArray:
-    """Return the terms of degree 1 and 2 of points, shape (n, 9)."""
-    x, y, z = points.T
-    return np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=1)
-
-
-def fit_shading(signal: NDArray, bones: Volume, usable: NDArray[np.bool_]) -> Shading:
-    """Fit one smooth shading to the marrow of all bones, each with its own level.
-
-    Iteratively reweighted least squares on the logarithm: voxels brighter than the fit weigh less
-    the more they exceed it, since edema is bright. A ridge keeps the curvature at rest where few
-    voxels would decide it.
-    """
-    index = _sample(np.argwhere(usable))
-    points = bones.grid.to_world(index)
-    origin = points.mean(axis=0)
-    scale = np.maximum(points.std(axis=0), 10.0)
-    labels = bones.data[tuple(index.T)]
-    levels = (labels[:, None] == np.unique(labels)).astype(np.float64)
-    terms = np.hstack([_terms((points - origin) / scale), levels])
-    target = np.log(np.maximum(signal[tuple(index.T)].astype(np.float64), 1e-6))
-    ridge = np.diag([1e-3] * 3 + [1e-2] * 6 + [0.0] * levels.shape[1]) * len(target)
-    weights = np.ones(len(target))
-    for _ in range(_FIT_ROUNDS):
-        weighted = terms * weights[:, None]
-        solution = np.linalg.solve(terms.T @ weighted + ridge, weighted.T @ target)
-        residual = target - terms @ solution
-        centre = robust_centre(residual)
-        width = max(lower_spread(residual, centre), 0.02)
-        z = (residual - centre) / width
-        weights = np.where(z > 0, 1 / (1 + (z / 1.5) ** 4), 1 / (1 + (z / 3) ** 4))
-    return Shading(bones.grid, origin, scale, solution[:9])

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import depth_mm, present_labels, robust_centre
+from bmepipe.analysis.marrow import depth_mm, present_labels
+from bmepipe.analysis.shading import robust_centre
 from bmepipe.errors import ImplausibleImage
 from bmepipe.site import Site
 from bmepipe.study import Pair

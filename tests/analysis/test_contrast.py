@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.contrast import contrast_evidence, detect, rule_of
-from bmepipe.analysis.lesions import bone_depth
-from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
+from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, normal_marrow
 from bmepipe.errors import BadSettings
 from bmepipe.site import ContrastRule
 from bmepipe.study import SequenceClass

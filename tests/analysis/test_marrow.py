@@ -6,11 +6,10 @@ import pytest
 from bmepipe.analysis.marrow import (
     depth_mm,
     fills_its_slice,
-    lower_spread,
     normal_marrow,
     present_labels,
-    robust_centre,
 )
+from bmepipe.analysis.shading import lower_spread, robust_centre
 from bmepipe.volume import Grid, Volume
 
 

@@ -1,0 +1,148 @@
+"""The slow variation of signal that the coil makes, and the centre and spread of normal marrow.
+
+Both are seen in the marrow itself and must not be moved by edema: weights ignore what is brighter
+than its surroundings, the centre is that of the densest half, the spread is that of the dark side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.volume import Grid, Volume
+
+MORE_EVEN = 0.9  # how much smaller the spread must be for a shading that may have followed edema
+_FIT_VOXELS = 30_000
+_FIT_ROUNDS = 8
+
+
+def robust_centre(values: NDArray) -> float:
+    """Return the median of the densest half of the values (the shorth).
+
+    It stands where most values are, as long as fewer than half belong to something else.
+
+    Examples
+    --------
+    >>> robust_centre(np.array([1.0, 9, 10, 10, 11, 30, 40]))
+    10.0
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    half = len(ordered) // 2 + 1
+    start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
+    return float(np.median(ordered[start : start + half]))
+
+
+def lower_spread(values: NDArray, centre: float) -> float:
+    """Return the robust standard deviation of the values below `centre`.
+
+    1.4826 times their median distance to it: edema is bright and does not touch it.
+
+    Examples
+    --------
+    >>> round(lower_spread(np.array([8.0, 9.0, 10.0, 11.0, 50.0]), 10.0), 3)
+    1.483
+    """
+    below = centre - values[values <= centre]
+    return 1.4826 * float(np.median(below)) if len(below) else 0.0
+
+
+def best_shading(
+    signal: NDArray, guide: NDArray | None, bones: Volume, fitted: NDArray[np.bool_]
+) -> Shading:
+    """Return the shading seen in the guide, unless the image's own makes marrow clearly more even.
+
+    The two series may have been taken with different coils; a fit to the image itself, on the other
+    hand, follows a large edema.
+
+    Parameters
+    ----------
+    signal : ndarray
+        The fat-suppressed image, lightly smoothed.
+    guide : ndarray, optional
+        The T1, smoothed as well.
+    bones : Volume of uint8
+    fitted : ndarray of bool
+        Marrow.
+    """
+    own = fit_shading(signal, bones, fitted)
+    if guide is None:
+        return own
+    guided = fit_shading(guide, bones, fitted & (guide > 0))
+    own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
+    return own if own_spread < MORE_EVEN * guided_spread else guided
+
+
+def _evenness(signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading) -> float:
+    """Return the median over the bones of spread to centre under a shading."""
+    levels = [
+        level_of(signal, shading, fitted & (bones.data == v)) for v in np.unique(bones.data[fitted])
+    ]
+    return float(np.median([spread / centre for centre, spread in levels]))
+
+
+def level_of(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return centre and spread of the unshaded signal in `mask`."""
+    index = _sample(mask)
+    values = signal[tuple(index.T)] / shading(index)
+    centre = robust_centre(values)
+    return centre, max(lower_spread(values, centre), 0.02 * centre)
+
+
+def _sample(mask: NDArray[np.bool_]) -> NDArray:
+    """Return the indices of at most `_FIT_VOXELS` voxels, evenly spread: repeatable."""
+    flat = np.flatnonzero(mask)
+    flat = flat[:: max(1, len(flat) // _FIT_VOXELS)]
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Shading:
+    """A smooth factor over space: exp of a polynomial of degree 2 in millimetres."""
+
+    grid: Grid
+    origin_mm: NDArray[np.float64]
+    scale_mm: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+
+    def __call__(self, index: NDArray) -> NDArray[np.float32]:
+        """Return the factor at voxel indices, shape (n, 3)."""
+        terms = _terms((self.grid.to_world(index) - self.origin_mm) / self.scale_mm)
+        return np.exp(terms @ self.coefficients).astype(np.float32)
+
+
+def _terms(points: NDArray) -> NDArray:
+    """Return the terms of degree 1 and 2 of points, shape (n, 9)."""
+    x, y, z = points.T
+    return np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=1)
+
+
+def fit_shading(signal: NDArray, bones: Volume, usable: NDArray[np.bool_]) -> Shading:
+    """Fit one smooth shading to the marrow of all bones, each with its own level.
+
+    Iteratively reweighted least squares on the logarithm: voxels brighter than the fit weigh less
+    the more they exceed it, since edema is bright. A ridge keeps the curvature at rest where few
+    voxels would decide it.
+    """
+    if not usable.any():
+        return Shading(bones.grid, np.zeros(3), np.ones(3), np.zeros(9))
+    index = _sample(usable)
+    points = bones.grid.to_world(index)
+    origin = points.mean(axis=0)
+    scale = np.maximum(points.std(axis=0), 10.0)
+    labels = bones.data[tuple(index.T)]
+    levels = (labels[:, None] == np.unique(labels)).astype(np.float64)
+    terms = np.hstack([_terms((points - origin) / scale), levels])
+    target = np.log(np.maximum(signal[tuple(index.T)].astype(np.float64), 1e-6))
+    ridge = np.diag([1e-3] * 3 + [1e-2] * 6 + [0.0] * levels.shape[1]) * len(target)
+    weights = np.ones(len(target))
+    for _ in range(_FIT_ROUNDS):
+        weighted = terms * weights[:, None]
+        solution = np.linalg.solve(terms.T @ weighted + ridge, weighted.T @ target)
+        residual = target - terms @ solution
+        centre = robust_centre(residual)
+        width = max(lower_spread(residual, centre), 0.02)
+        z = (residual - centre) / width
+        weights = np.where(z > 0, 1 / (1 + (z / 1.5) ** 4), 1 / (1 + (z / 3) ** 4))
+    return Shading(bones.grid, origin, scale, solution[:9])
