@@ -36,7 +36,7 @@ SOFT = {
     "skin": "skin", "fat": "fat", "septum": "fat", "muscle": "muscle_a", "fascia": "tendon",
     "tendon": "tendon", "ligament": "tendon", "meniscus": "meniscus", "cartilage": "cartilage",
     "fluid": "fluid", "synovium": "fluid", "vein": "vein", "artery": "artery", "nerve": "nerve",
-    "disc": "disc", "disc_dry": "disc", "annulus": "meniscus", "csf": "csf", "cord": "nerve",
+    "disc": "disc", "disc_dry": "disc", "annulus": "annulus", "csf": "csf", "cord": "cord",
     "labrum": "meniscus", "growth_plate": "cartilage",
 }  # fmt: skip
 # Numbers of the abdominal atlas -> our tissues.
@@ -59,7 +59,7 @@ def phantom_source(site: str, seed: int, field_mm: float) -> np.ndarray:
             table[number] = TISSUES[BONES.get(bone, "vertebra")]
         elif name in SOFT:
             table[number] = TISSUES[SOFT[name]]
-    return table[labels]
+    return with_arches(table[labels])
 
 
 def abdomen_source(path: Path) -> np.ndarray:
@@ -78,7 +78,7 @@ def abdomen_source(path: Path) -> np.ndarray:
     index = [np.minimum((np.arange(round(n * z)) / z).astype(int), n - 1)
              for n, z in zip(labels.shape, zoom, strict=True)]  # fmt: skip
     labels = np.ascontiguousarray(labels[np.ix_(*index)])
-    return grown_bones(with_canal(labels))
+    return with_arches(grown_bones(with_canal(labels)))
 
 
 def with_canal(labels: np.ndarray) -> np.ndarray:
@@ -89,6 +89,21 @@ def with_canal(labels: np.ndarray) -> np.ndarray:
         hole = ndimage.binary_fill_holes(tall[:, :, k]) & ~tall[:, :, k]
         labels[:, :, k][hole & (labels[:, :, k] == 0)] = TISSUES["csf"]
     return labels
+
+
+def with_arches(labels: np.ndarray) -> np.ndarray:
+    """Return labels whose vertebrae behind the front of the canal are arches, axes RAS."""
+    canal = np.isin(labels, (TISSUES["csf"], TISSUES["cord"]))
+    depth = ndimage.distance_transform_edt(canal)  # roots of nerves leave it sideways: thin
+    canal = ndimage.binary_opening(canal, iterations=2) if depth.max() > 3 else canal
+    heights = np.flatnonzero(canal.any((0, 1)))
+    if not len(heights):
+        return labels
+    front = [np.flatnonzero(canal[:, :, k].any(0))[-1] for k in heights]
+    front = ndimage.median_filter(np.array(front, float), 15, mode="nearest")
+    front = np.interp(np.arange(labels.shape[2]), heights, front)
+    behind = np.arange(labels.shape[1])[None, :, None] < front
+    return np.where((labels == TISSUES["vertebra"]) & behind, TISSUES["arch"], labels)
 
 
 def grown_bones(labels: np.ndarray) -> np.ndarray:
@@ -170,7 +185,7 @@ def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
     if "shapes" in sites:
         if (shapes / "spl_abdomen/seg.nrrd").is_file():
             labels = abdomen_source(shapes / "spl_abdomen/seg.nrrd")
-            save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM))
+            save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM, column=True))
         if (shapes / "lhdl").is_dir():
             bones = pelvis_source(shapes / "lhdl")
             for seed in range(3):
@@ -181,7 +196,9 @@ def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
             path = cache / f"phantom_{site}_{seed}.npz"
             if not path.exists():
                 labels = phantom_source(site, seed, field_mm)
-                save_source(path, make_source(labels, SPACING_MM, complete=True))
+                column = site == "lumbar"
+                source = make_source(labels, SPACING_MM, complete=True, column=column)
+                save_source(path, source)
                 print(path.name, flush=True)
 
 

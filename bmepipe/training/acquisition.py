@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
-from bmepipe.training.geometry import lattice_mm
+from bmepipe.training.geometry import View
 
 FINE_MM = 1.0  # spacing at which tissue is painted; half the network's 2 mm
 # Smoothing before images are sampled at the network's spacing, as in models.regrid.
 PREFILTER_SD_PER_SPACING = 0.4
 
 
-def acquire(signal: Tensor, rng: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
-    """Return a 2 mm image of a signal at 1 mm, and where it was inside the field of view.
+def acquire(
+    signal: Tensor, rng: torch.Generator, device: str, view: View
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a 2 mm image of a signal at 1 mm, and where it was inside the field of view and lit.
 
     Parameters
     ----------
@@ -24,8 +26,10 @@ def acquire(signal: Tensor, rng: torch.Generator, device: str) -> tuple[Tensor, 
     -------
     image : Tensor, shape (x, y, z)
     inside : Tensor of bool, shape (x, y, z)
+    lit : Tensor of bool, shape (x, y, z)
+        Not in a dark band at the field's end, beyond the coil's or the gradients' reach.
     """
-    axis = integer(rng, 0, 2)
+    axis = int(torch.multinomial(torch.tensor(view.planes), 1, generator=rng))
     image = signal.movedim(axis, 0)
     thick_mm = uniform(rng, 2.0, 5.2) if chance(rng, 0.88) else uniform(rng, 0.8, 2.0)
     spacing_mm = thick_mm * uniform(rng, 1.0, 1.25)
@@ -36,10 +40,13 @@ def acquire(signal: Tensor, rng: torch.Generator, device: str) -> tuple[Tensor, 
     for k in (1, 2):
         matrix = gaussian_rows(image.shape[k], sd_mm).to(device)
         image = torch.tensordot(image, matrix, dims=([k], [1])).movedim(-1, k)
-    image = _disturb(image, rng, device)
+    light = _dark_ends(image.shape[1], image.shape[2], rng, device)
+    places = _places(image.shape, axis, spacing_mm, device)
+    image = _disturb(image, light, _coil(places, view, rng), rng, device)
     image = torch.tensordot(spread.to(device), image, dims=1).movedim(0, axis)
+    lit = (light > 0.1).expand(spread.shape[0], -1, -1).movedim(0, axis)
     inside = _field_of_view(image.shape, rng, device)
-    return image.contiguous() * inside, inside
+    return image.contiguous() * inside, inside, lit
 
 
 def gaussian_rows(count: int, sd_mm: float) -> Tensor:
@@ -80,10 +87,13 @@ def slice_rows(
     return cut, spread
 
 
-def _disturb(image: Tensor, rng: torch.Generator, device: str) -> Tensor:
+def _disturb(
+    image: Tensor, light: Tensor, coil: Tensor, rng: torch.Generator, device: str
+) -> Tensor:
     """Return slices, shape (slices, y, z), with shading, ghosts and noise; about 0 to 1."""
+    shading = light * torch.exp((_shading(image.shape, rng, device) + coil).clamp(-3, 3))
+    image = image * shading
     image = image / _level(image, 0.98)
-    image = image * _shading(image.shape, rng, device)
     if chance(rng, 0.3):
         each = normal(rng, uniform(rng, 0, 0.08), device, image.shape[0])
         image = image * torch.exp(each)[:, None, None]
@@ -100,13 +110,47 @@ def _disturb(image: Tensor, rng: torch.Generator, device: str) -> Tensor:
 def _shading(shape: torch.Size, rng: torch.Generator, device: str) -> Tensor:
     whole = (shape[0], shape[1], shape[2])
     size = uniform(rng, 0, 0.35)
-    log = size * smooth_field(whole, integer(rng, 2, 4), rng, device)[0]
-    if chance(rng, 0.3):  # a surface coil beside the joint
-        place = normal(rng, 60.0, device, 3)[:, None, None, None]
-        away = (lattice_mm(whole, 2.0, device) - place).square().sum(0).sqrt()
-        log = log - away / uniform(rng, 40, 120)
-        log = log - log.mean()
-    return torch.exp(log.clamp(-2.5, 2.5))
+    return size * smooth_field(whole, integer(rng, 2, 4), rng, device)[0]
+
+
+def _places(shape: torch.Size, axis: int, spacing_mm: float, device: str) -> Tensor:
+    """Return where the voxels of slices along `axis` are, along x, y and z, shape (3, *shape)."""
+    steps = (spacing_mm, 2.0, 2.0)
+    along = [
+        (torch.arange(n, device=device) - (n - 1) / 2) * step
+        for n, step in zip(shape, steps, strict=True)
+    ]
+    order = [axis, *(k for k in range(3) if k != axis)]
+    return torch.stack(torch.meshgrid(*along, indexing="ij"))[[order.index(k) for k in range(3)]]
+
+
+def _coil(places_mm: Tensor, view: View, rng: torch.Generator) -> Tensor:
+    """Return the logarithm of a surface coil's shading, 0 where there is none."""
+    device = str(places_mm.device)
+    if chance(rng, view.coil):
+        middle = torch.tensor([0.0, -uniform(rng, 40, 120), 0.0], device=device)
+        middle = middle + normal(rng, 35.0, device, 3)
+    elif chance(rng, 0.3):
+        middle = normal(rng, 60.0, device, 3)
+    else:
+        return torch.zeros(places_mm.shape[1:], device=device)
+    away = (places_mm - middle[:, None, None, None]).square().sum(0).sqrt()
+    log = -away / uniform(rng, 30, 120)
+    return log - log.mean()
+
+
+def _dark_ends(rows: int, columns: int, rng: torch.Generator, device: str) -> Tensor:
+    """Return the light that is left in a slice with dark ends, shape (rows, columns), 0 to 1."""
+    light = torch.ones((rows, columns), device=device)
+    for axis, count in enumerate((rows, columns)):
+        for end in (False, True):
+            if chance(rng, 0.15):
+                depth = uniform(rng, 0.03, 0.3) * count
+                at = torch.arange(count, device=device).float()
+                fade = torch.sigmoid((at - depth) / uniform(rng, 0.5, 3.0))
+                fade = fade.flip(0) if end else fade
+                light = light * (fade[:, None] if axis == 0 else fade[None])
+    return light * uniform(rng, 0.97, 1.0) + uniform(rng, 0.0, 0.03) * (light < 1)
 
 
 def _field_of_view(shape: torch.Size, rng: torch.Generator, device: str) -> Tensor:

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
 from bmepipe.training.geometry import doubled
-from bmepipe.training.tissues import GREYS, LAST_BONE, MUSCLES, TISSUE_COUNT, TISSUES
+from bmepipe.training.tissues import (
+    GREYS,
+    LAST_BONE,
+    LIKE,
+    MUSCLES,
+    SHAFTS,
+    TISSUE_COUNT,
+    TISSUES,
+)
 
 CONTRASTS = ("t1", "fat_suppressed", "plain_t2", "free")
 
@@ -77,6 +85,7 @@ def add_cortex(
     field = doubled(smooth_field(_half(labels.shape), 7, rng, device))[0]
     thickness = uniform(rng, 4, 16) * torch.exp(0.35 * field)
     shaft = ((from_joint_mm.abs() - 30) / 30).clamp(0, 1.2)
+    shaft = shaft * torch.isin(labels, torch.tensor([TISSUES[name] for name in SHAFTS]).to(labels))
     thickness = thickness * (1 + uniform(rng, 0, 2.5) * shaft)
     bone = (labels > 0) & (labels <= LAST_BONE)
     return torch.where(bone & (bone_depth < thickness), TISSUES["cortex"], labels)
@@ -95,8 +104,13 @@ def random_greys(contrast: str, rng: torch.Generator) -> dict[str, float]:
             greys["cortex"] = uniform(rng, 0, 0.3) * greys["marrow"]
         return greys
     greys = {name: uniform(rng, *limits) for name, limits in GREYS[contrast].items()}
-    if chance(rng, 0.7):
+    if chance(rng, 0.55):
         greys["fat"] = greys["marrow"] * uniform(rng, 0.92, 1.12)
+    elif chance(rng, 0.7):  # red marrow, or fat that is suppressed better than marrow's water
+        if contrast == "fat_suppressed":
+            greys["fat"] = greys["marrow"] * uniform(rng, 0.05, 1.0)
+        else:
+            greys["marrow"] = greys["fat"] * uniform(rng, 0.4, 0.95)
     return greys
 
 
@@ -108,7 +122,7 @@ def grey_table(greys: dict[str, float], rng: torch.Generator, device: str) -> Te
     for name, number in TISSUES.items():
         if number > LAST_BONE:
             kind = "muscle" if name in MUSCLES else name
-            kind = "fat" if name == "fat_pad" else kind
+            kind = LIKE.get(name, kind)
             kind = "organ" if name.startswith("organ") else kind
             table[number] = greys[kind] * (1 + 0.04 * float(torch.randn((), generator=rng)))
     return table.clamp(min=0).to(device)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from bmepipe.training.chance import chance, normal, smooth_field, uniform
+
+
+@dataclass(frozen=True)
+class View:
+    """How widely scans of one site differ in where and how they lie.
+
+    Parameters
+    ----------
+    shift_mm : float
+        Spread of the field's middle around the joint's.
+    tilt_rad : float
+        Spread of the turn about the left-right axis: oblique coronal scans of a sacrum lie by up
+        to 45 degrees between the body's axes.
+    bend_mm : float
+        Half the height over which a joint bends.
+    planes : tuple of float
+        How often slices are stacked along x, y and z.
+    coil : float
+        How often a surface coil lies behind the body.
+    """
+
+    shift_mm: float = 14.0
+    tilt_rad: float = 0.0
+    bend_mm: float = 12.0
+    planes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    coil: float = 0.0
 
 
 def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> Tensor:
@@ -63,17 +90,24 @@ def flex(points_mm: Tensor, angle_rad: float, reach_mm: float = 12.0) -> Tensor:
 
 
 def random_points(
-    shape: tuple[int, int, int], spacing_mm: float, rng: torch.Generator, device: str
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+    rng: torch.Generator,
+    device: str,
+    view: View,
 ) -> Tensor:
     """Return, for each voxel, a point of the source relative to its joint in mm, (3, *shape)."""
     points = lattice_mm(shape, spacing_mm, device)
-    shift = normal(rng, 14.0, device, 3)
+    shift = normal(rng, view.shift_mm, device, 3)
     points = points + shift[:, None, None, None]
-    points = torch.einsum("ij,jxyz->ixyz", random_affine(rng, device), points)
+    linear = random_affine(rng, device)
+    if view.tilt_rad:
+        linear = linear @ _turn(0, float(normal(rng, view.tilt_rad, "cpu")), device)
+    points = torch.einsum("ij,jxyz->ixyz", linear, points)
     for knots, size_mm in ((4, uniform(rng, 0.0, 5.0)), (8, uniform(rng, 0.0, 1.8))):
         field = smooth_field(shape, knots, rng, device, channels=3)
         points = points + size_mm * field
-    return flex(points, math.radians(float(normal(rng, 7.0, "cpu"))))
+    return flex(points, math.radians(float(normal(rng, 7.0, "cpu"))), view.bend_mm)
 
 
 def doubled(field: Tensor) -> Tensor:

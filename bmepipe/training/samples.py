@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from bmepipe.errors import BadSettings
 from bmepipe.training.chance import integer
+from bmepipe.training.geometry import View
 from bmepipe.training.sources import load_source
 from bmepipe.training.synthesis import Packed, Sample, pack, synthesise
+from bmepipe.training.tissues import label_table
 
 Batch = tuple[Tensor, Tensor, Tensor]  # image (n, 1, x, y, z), bones and inside (n, x, y, z)
 
@@ -24,12 +26,24 @@ class SourceGroup:
     """Files of shape sources, and how often one of them is drawn against other groups.
 
     A group that is not `labelled` shows what the network must leave alone: another site's bones, of
-    which nothing is to be found.
+    which nothing is to be found. `shapes`, where given, replace those of the training; the other
+    settings are those of `geometry.View`.
     """
 
     pattern: str
     weight: float = 1.0
     labelled: bool = True
+    shapes: tuple[tuple[int, int, int], ...] = ()
+    shift_mm: float = 14.0
+    tilt_rad: float = 0.0
+    bend_mm: float = 12.0
+    planes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    coil: float = 0.0
+
+    @property
+    def view(self) -> View:
+        """How widely the scans differ in where and how they lie."""
+        return View(self.shift_mm, self.tilt_rad, self.bend_mm, self.planes, self.coil)
 
 
 class SampleStream(IterableDataset[Batch]):
@@ -46,6 +60,8 @@ class SampleStream(IterableDataset[Batch]):
     batch, seed : int
     start : int
         Iterations already done, so that a resumed training sees new samples.
+    targets : tuple of str
+        What the network's labels are, as of `tissues.label_table`.
     """
 
     def __init__(
@@ -55,7 +71,9 @@ class SampleStream(IterableDataset[Batch]):
         batch: int,
         seed: int,
         start: int = 0,
+        targets: tuple[str, ...] = (),
     ) -> None:
+        self.targets = targets
         self.groups, self.shapes, self.batch = groups, shapes, batch
         self.seed, self.start = seed, start
 
@@ -65,11 +83,13 @@ class SampleStream(IterableDataset[Batch]):
         torch.set_num_threads(1)  # the other core belongs to the training step
         rng = torch.Generator()
         rng.manual_seed(1_000_003 * self.seed + 101 * self.start + (worker.id if worker else 0))
-        loaded = load_groups(self.groups)
+        loaded = load_groups(self.groups, self.targets)
         waiting: Batch | None = None
         while True:
-            shape = self.shapes[integer(rng, 0, len(self.shapes) - 1)]
-            batch = stack([sample(loaded, shape, rng) for _ in range(self.batch)])
+            group = draw(loaded, rng)
+            shapes = group.shapes or self.shapes
+            shape = shapes[integer(rng, 0, len(shapes) - 1)]
+            batch = stack([sample(group, shape, rng) for _ in range(self.batch)])
             yield batch
             if waiting is not None:  # not at once after its twin
                 yield mirrored(waiting)
@@ -83,9 +103,12 @@ class Group:
     weight: float
     labelled: bool
     sources: tuple[Packed, ...]
+    shapes: tuple[tuple[int, int, int], ...] = ()
+    view: View = field(default_factory=View)
+    table: Tensor | None = None
 
 
-def load_groups(groups: tuple[SourceGroup, ...]) -> list[Group]:
+def load_groups(groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = ()) -> list[Group]:
     """Load every source; a group without files is left out.
 
     Raises
@@ -98,7 +121,10 @@ def load_groups(groups: tuple[SourceGroup, ...]) -> list[Group]:
         paths = sorted(glob.glob(group.pattern))
         if paths:
             packed = tuple(pack(load_source(Path(p)), "cpu") for p in paths)
-            loaded.append(Group(group.weight, group.labelled, packed))
+            table = torch.tensor(label_table(targets))
+            loaded.append(
+                Group(group.weight, group.labelled, packed, group.shapes, group.view, table)
+            )
     if not loaded:
         raise BadSettings(
             "at least one shape source",
@@ -108,12 +134,16 @@ def load_groups(groups: tuple[SourceGroup, ...]) -> list[Group]:
     return loaded
 
 
-def sample(groups: list[Group], shape: tuple[int, int, int], rng: torch.Generator) -> Sample:
-    """Return a sample of a random source: a group by its weight, then any of its files."""
+def draw(groups: list[Group], rng: torch.Generator) -> Group:
+    """Return a random group, by their weights."""
     weights = torch.tensor([group.weight for group in groups])
-    group = groups[int(torch.multinomial(weights, 1, generator=rng))]
+    return groups[int(torch.multinomial(weights, 1, generator=rng))]
+
+
+def sample(group: Group, shape: tuple[int, int, int], rng: torch.Generator) -> Sample:
+    """Return a sample of any of a group's sources."""
     source = group.sources[integer(rng, 0, len(group.sources) - 1)]
-    made = synthesise(source, shape, rng)
+    made = synthesise(source, shape, rng, view=group.view, table=group.table)
     return made if group.labelled else replace(made, bones=torch.zeros_like(made.bones))
 
 
@@ -131,10 +161,14 @@ def mirrored(batch: Batch) -> Batch:
 
 
 def validation_set(
-    groups: tuple[SourceGroup, ...], shape: tuple[int, int, int], count: int
+    groups: tuple[SourceGroup, ...],
+    shape: tuple[int, int, int],
+    count: int,
+    targets: tuple[str, ...] = (),
 ) -> list[Batch]:
-    """Return fixed samples that no training draws: each a batch of one."""
+    """Return fixed samples that no training draws, of every group in turn: each a batch of one."""
     rng = torch.Generator()
     rng.manual_seed(987_654_321)
-    loaded = load_groups(tuple(group for group in groups if group.labelled))
-    return [stack([sample(loaded, shape, rng)]) for _ in range(count)]
+    loaded = load_groups(tuple(group for group in groups if group.labelled), targets)
+    turns = [loaded[n % len(loaded)] for n in range(count)]
+    return [stack([sample(g, (*g.shapes, shape)[0], rng)]) for g in turns]

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from bmepipe.training.tissues import LAST_BONE, TISSUES
+from bmepipe.training.tissues import LAST_BONE, ONE_BONE, TISSUES
 
 _STEPS_PER_MM = 10.0  # distances are kept in tenths of a millimetre in one byte
 
@@ -43,7 +43,12 @@ class Source:
 
 
 def make_source(
-    labels: NDArray[np.uint8], spacing_mm: float, *, complete: bool = False, pad_mm: float = 35.0
+    labels: NDArray[np.uint8],
+    spacing_mm: float,
+    *,
+    complete: bool = False,
+    pad_mm: float = 35.0,
+    column: bool = False,
 ) -> Source:
     """Return the source of a label map, with its margins and distances.
 
@@ -58,15 +63,20 @@ def make_source(
     complete : bool
     pad_mm : float
         How far the volume is padded on every side.
+    column : bool
+        True for a spine: above, it goes on as its own mirror image, vertebra after vertebra.
     """
     pad = round(pad_mm / spacing_mm)
     across = ((pad, pad), (pad, pad), (0, 0))
     labels = np.pad(labels, across, mode="edge" if complete else "constant")
-    labels = np.pad(labels, ((0, 0), (0, 0), (pad, pad)), mode="edge")
+    labels = np.pad(labels, ((0, 0), (0, 0), (pad, 0)), mode="edge")
+    above = ((0, 0), (0, 0), (0, 2 * pad if column else pad))
+    labels = np.pad(labels, above, mode="reflect" if column else "edge")
     depth = np.zeros(labels.shape, np.float32)
-    for bone in range(1, LAST_BONE + 1):
-        if (labels == bone).any():
-            inside = -_signed_distance_mm(labels == bone, spacing_mm)
+    for numbers in bone_numbers():
+        mask = np.isin(labels, numbers)
+        if mask.any():
+            inside = -_signed_distance_mm(mask, spacing_mm)
             depth = np.maximum(depth, np.clip(inside, 0, None))
     joint = _signed_distance_mm(labels == TISSUES["cartilage"], spacing_mm)
     body = _signed_distance_mm(_hull(labels > 0, spacing_mm), spacing_mm)
@@ -78,6 +88,13 @@ def make_source(
         spacing_mm=float(spacing_mm),
         complete=complete,
     )
+
+
+def bone_numbers() -> list[list[int]]:
+    """Return the tissue numbers of each bone: one, or those of its parts."""
+    joined = [[TISSUES[name] for name in names] for names in ONE_BONE]
+    taken = {number for numbers in joined for number in numbers}
+    return [*joined, *([n] for n in range(1, LAST_BONE + 1) if n not in taken)]
 
 
 def save_source(path: Path, source: Source) -> None:

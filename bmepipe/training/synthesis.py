@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from bmepipe.models.network import normalise
 from bmepipe.training.acquisition import FINE_MM, acquire
 from bmepipe.training.appearance import CONTRASTS, Tissues, add_cortex, dress, paint
 from bmepipe.training.chance import chance, integer
-from bmepipe.training.geometry import doubled, random_points
+from bmepipe.training.geometry import View, doubled, random_points
 from bmepipe.training.sources import Source
-from bmepipe.training.tissues import LAST_BONE, TISSUES
+from bmepipe.training.tissues import LAST_BONE, TISSUES, label_table
 
 SPACING_MM = 2 * FINE_MM
 
@@ -56,7 +57,8 @@ def pack(source: Source, device: str) -> Packed:
 def _centres(source: Source) -> tuple[tuple[float, ...], ...]:
     """Return where fields of view are centred.
 
-    On the column of discs and on the bones if there are discs, else on the cartilage of the joint.
+    On the column of discs and on the bones if there are discs, else on the cartilage of the joint;
+    in a whole pelvis also on the sacrum and on each hip joint.
     """
     labels = torch.from_numpy(source.labels)
     bones = (labels > 0) & (labels <= LAST_BONE)
@@ -64,6 +66,14 @@ def _centres(source: Source) -> tuple[tuple[float, ...], ...]:
     marks = [bones] if not cartilage.any() else [cartilage]
     if discs.any():
         marks = [discs, bones]
+    hip = source.labels == TISSUES["hip_bone"]
+    femur = source.labels == TISSUES["femur"]
+    if hip.any() and (sacrum := labels == TISSUES["sacrum"]).any():
+        marks.append(sacrum)
+        near = ndimage.binary_dilation(hip, iterations=3) & femur
+        parts, count = ndimage.label(ndimage.binary_dilation(near, iterations=3))
+        sizes = ndimage.sum_labels(near, parts, range(1, count + 1))
+        marks += [torch.from_numpy(parts == n + 1) for n in range(count) if sizes[n] > 500]
     return tuple(tuple(mark.nonzero().float().mean(0).tolist()) for mark in marks)
 
 
@@ -80,7 +90,12 @@ def look_up(packed: Packed, points_mm: Tensor, centre: tuple[float, ...]) -> Tis
 
 @torch.no_grad()
 def synthesise(
-    packed: Packed, shape: tuple[int, int, int], rng: torch.Generator, device: str = "cpu"
+    packed: Packed,
+    shape: tuple[int, int, int],
+    rng: torch.Generator,
+    device: str = "cpu",
+    view: View | None = None,
+    table: Tensor | None = None,
 ) -> Sample:
     """Return one random image of a joint.
 
@@ -91,8 +106,12 @@ def synthesise(
         Voxels of 2 mm: x to the right, y to the front, z up.
     rng : torch.Generator
         On the CPU; the same state gives the same sample.
+    view : View, optional
+    table : Tensor, optional
+        The label of each tissue number, as of `tissues.label_table`.
     """
-    points = random_points(shape, SPACING_MM, rng, device)
+    view = view or View()
+    points = random_points(shape, SPACING_MM, rng, device, view)
     centre = packed.centres[integer(rng, 0, len(packed.centres) - 1)]
     bones = look_up(packed, points, centre).labels
     fine = doubled(points)
@@ -103,7 +122,8 @@ def synthesise(
     # Half of the samples keep to physics; in the other half any tissue has any grey.
     contrast = "free" if chance(rng, 0.4) else CONTRASTS[integer(rng, 0, 2)]
     signal = paint(labels, marrow, contrast, rng, device)
-    image, inside = acquire(signal, rng, device)
+    image, inside, lit = acquire(signal, rng, device, view)
     image = normalise(image, inside)
-    bones = torch.where(bones <= LAST_BONE, bones, 0)
+    table = torch.tensor(label_table(())) if table is None else table
+    bones = torch.where(lit, table.to(device)[bones.long()], 0)
     return Sample(image, bones.to(torch.uint8), inside)

@@ -12,6 +12,7 @@ TISSUES: dict[str, int] = {
     "vertebra": 5,
     "sacrum": 6,
     "hip_bone": 7,
+    "arch": 8,  # of a vertebra, with its processes
     "fat": 16,
     "fat_pad": 17,
     "muscle_a": 18,
@@ -32,10 +33,36 @@ TISSUES: dict[str, int] = {
     "organ_a": 33,
     "organ_b": 34,
     "organ_c": 35,
+    "annulus": 36,
+    "cord": 37,
 }
 TISSUE_COUNT = 40
 LAST_BONE = 15
+# Numbered apart, but one bone: no cortex between them.
+ONE_BONE = (("vertebra", "arch"),)
+SHAFTS = ("femur", "tibia", "fibula")  # their cortex thickens away from the joint
+# Tissues that share the greys of another.
+LIKE = {"fat_pad": "fat", "annulus": "meniscus", "cord": "nerve"}
 MUSCLES = ("muscle_a", "muscle_b", "muscle_c", "muscle_d")
+
+
+def label_table(targets: tuple[str, ...]) -> list[int]:
+    """Return the network's label of each tissue number.
+
+    Parameters
+    ----------
+    targets : tuple of str
+        What each label from 1 is: a tissue, or several joined by "+". Without any, bones keep their
+        numbers.
+    """
+    if not targets:
+        return [n if n <= LAST_BONE else 0 for n in range(TISSUE_COUNT)]
+    table = [0] * TISSUE_COUNT
+    for label, names in enumerate(targets, start=1):
+        for name in names.split("+"):
+            table[TISSUES[name]] = label
+    return table
+
 
 # Signal ranges (low, high). "marrow" stands for the bones. T1 and plain T2 or PD are relative to
 # fat; the fat-suppressed ones are relative to marrow. From the two-pool spin-echo signal table of

@@ -33,6 +33,8 @@ class TrainConfig:
         Planned length over all resumptions: the learning rate follows a cosine down to zero there.
     ema_decay : float
         Of the running mean of the weights, which is what is validated and shipped.
+    targets : tuple of str
+        What the network's labels are, as of `tissues.label_table`; without any, the bones' numbers.
     start_from : str
         Checkpoint of another training whose weights begin this one, as far as the shapes agree.
     """
@@ -55,6 +57,7 @@ class TrainConfig:
     validate_minutes: float = 8.0
     validation_samples: int = 12
     start_from: str = ""
+    targets: tuple[str, ...] = ()
 
     @property
     def network(self) -> dict[str, Any]:
@@ -104,8 +107,12 @@ def train(
     elif config.start_from:
         take_over(state.net, Path(config.start_from))
         state.ema.load_state_dict(state.net.state_dict())
-    held_out = validation_set(config.sources, config.shapes[0], config.validation_samples)
-    stream = SampleStream(config.sources, config.shapes, config.batch, config.seed, state.iteration)
+    held_out = validation_set(
+        config.sources, config.shapes[0], config.validation_samples, config.targets
+    )
+    stream = SampleStream(
+        config.sources, config.shapes, config.batch, config.seed, state.iteration, config.targets
+    )
     loader = DataLoader(
         stream, batch_size=None, num_workers=config.workers,
         prefetch_factor=3 if config.workers else None,

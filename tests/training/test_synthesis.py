@@ -10,7 +10,7 @@ import torch
 from bmepipe.training.acquisition import acquire, gaussian_rows, slice_rows
 from bmepipe.training.appearance import CONTRASTS, add_cortex, dress, paint
 from bmepipe.training.chance import smooth_field
-from bmepipe.training.geometry import doubled, flex, random_affine
+from bmepipe.training.geometry import View, doubled, flex, random_affine
 from bmepipe.training.samples import SourceGroup, load_groups, mirrored, sample, stack
 from bmepipe.training.sources import Source
 from bmepipe.training.synthesis import Sample, look_up, pack, synthesise
@@ -111,8 +111,8 @@ def test_slices_are_cut_and_spread_in_place(thick_mm: float) -> None:
 
 def test_an_image_is_half_as_fine_as_its_tissue() -> None:
     for seed in range(6):
-        image, inside = acquire(torch.rand(24, 40, 32), generator(seed), "cpu")
-        assert image.shape == inside.shape == (12, 20, 16)
+        image, inside, lit = acquire(torch.rand(24, 40, 32), generator(seed), "cpu", View())
+        assert image.shape == inside.shape == lit.shape == (12, 20, 16)
         assert not image[~inside].any()
 
 
@@ -149,5 +149,26 @@ def test_mirrored_batches_are_mirrored_together(joint: Source) -> None:
 
 
 def test_a_group_that_is_not_labelled_shows_no_bone(joint_file: object) -> None:
-    groups = load_groups((SourceGroup(str(joint_file), labelled=False),))
-    assert not sample(groups, SHAPE, generator(0)).bones.any()
+    (group,) = load_groups((SourceGroup(str(joint_file), labelled=False),))
+    assert not sample(group, SHAPE, generator(0)).bones.any()
+
+
+def test_targets_name_the_labels_and_leave_out_the_other_bones(joint_file: object) -> None:
+    (group,) = load_groups((SourceGroup(str(joint_file)),), ("patella", "tibia+fibula"))
+    plain = sample(load_groups((SourceGroup(str(joint_file)),))[0], SHAPE, generator(1)).bones
+    made = sample(group, SHAPE, generator(1)).bones
+    assert plain.any()
+    assert torch.equal(made == 1, plain == TISSUES["patella"])
+    assert torch.equal(made == 2, (plain == TISSUES["tibia"]) | (plain == TISSUES["fibula"]))
+    assert not made[plain == TISSUES["femur"]].any()
+
+
+def test_slices_are_stacked_along_the_planes_of_the_view() -> None:
+    striped = torch.zeros(40, 40, 40)
+    striped[::8] = 1.0  # only thick slices along x blur these stripes
+    thick = [
+        float(acquire(striped, generator(n), "cpu", View(planes=planes))[0].std(0).mean())
+        for n in range(8)
+        for planes in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    ]
+    assert sum(thick[::2]) < sum(thick[1::2])
