@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=getattr(logging, arguments.log.upper()), format="%(levelname)s %(message)s"
     )
     try:
-        arguments.call(arguments)
+        return int(arguments.call(arguments) or 0)
     except BmepipeError as refusal:
         from bmepipe.terminal import one_line
 
@@ -42,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bmepipe: interrupted; nothing was written", file=sys.stderr)
         return 1
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +53,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"bmepipe {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_series, add_phantom, add_sites, add_evaluate, add_train):
+    for add in (
+        add_run,
+        add_batch,
+        add_series,
+        add_phantom,
+        add_sites,
+        add_evaluate,
+        add_train,
+    ):
         command = add(commands)
         command.add_argument(
             "--log",
@@ -101,6 +108,72 @@ def run(arguments: argparse.Namespace) -> None:
     with progress() as (on_stage, on_files):
         result = run_study(arguments.study, arguments.out, settings, on_stage, on_files)
     print_result(result, arguments.out)
+
+
+def add_batch(commands: Any) -> argparse.ArgumentParser:
+    """Declare ``bmepipe batch``."""
+    command = commands.add_parser(
+        "batch",
+        help="analyse many studies, each on its own",
+        description="Find the studies of a data set and run each in a process of its own. A case"
+        " that is refused, crashes or hangs is recorded with its reason; the others go on.",
+        epilog=RESEARCH_ONLY,
+    )
+    command.add_argument(
+        "dataset", type=Path, help="folder of studies, zips or NIfTI, or a CSV or Parquet manifest"
+    )
+    command.add_argument("-o", "--out", type=Path, required=True, help="output folder")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+    where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a running Dask cluster")
+    command.add_argument(
+        "--resume", action="store_true", help="go on: only what is missing, failed or has changed"
+    )
+    command.add_argument(
+        "--case-timeout", type=float, metavar="S", help="stop a case after this many seconds"
+    )
+    command.add_argument("--site", help="body site of every study")
+    command.add_argument("--detector", help="contrast, model or both")
+    command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
+    command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
+    command.set_defaults(call=batch, study_uid=None, t1=None, t2fs=None, bones=None)
+    return command
+
+
+def batch(arguments: argparse.Namespace) -> int:
+    """``bmepipe batch``."""
+    from bmepipe.batch.cases import find_cases
+    from bmepipe.batch.engine import Interrupted, dask_executor, local_executor, run_batch
+    from bmepipe.terminal import batch_progress
+
+    settings = run_settings(arguments)
+    if arguments.case_timeout is not None and arguments.case_timeout <= 0:
+        raise BadSettings(
+            "seconds above 0", f"{arguments.case_timeout:g}", "correct --case-timeout"
+        )
+    executor = (
+        dask_executor(arguments.dask) if arguments.dask else local_executor(arguments.workers)
+    )
+    try:
+        with batch_progress() as (on_units, on_case):
+            cases = find_cases(arguments.dataset, on_units)
+            with executor as (pool, threads):
+                found = run_batch(
+                    cases,
+                    arguments.out,
+                    settings,
+                    pool,
+                    resume=arguments.resume,
+                    threads=threads,
+                    case_timeout_s=arguments.case_timeout,
+                    on_case=on_case,
+                )
+    except Interrupted as stopped:
+        print(f"bmepipe: interrupted; {stopped}; go on with --resume", file=sys.stderr)
+        return 1
+    done = sum(record["status"] == "done" for record in found)
+    print(f"{done} of {len(found)} cases done; tables and index.html in {arguments.out}")
+    return 0 if done == len(found) else 1
 
 
 def run_settings(arguments: argparse.Namespace) -> RunSettings:

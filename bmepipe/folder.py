@@ -31,6 +31,7 @@ def whole_or_not_at_all(out: Path) -> Iterator[Path]:
     new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
         new.chmod(0o755)
+        (new / MARK).write_text("made by bmepipe; a new run may replace this folder\n")
         yield new
     except WriterFailed:
         _put_in_place(new, out)
@@ -56,7 +57,6 @@ def require_replaceable(out: Path) -> None:
 
 
 def _put_in_place(new: Path, out: Path) -> None:
-    (new / MARK).write_text("made by bmepipe; a new run may replace this folder\n")
     old = new.with_suffix(".old")
     if out.exists():
         out.rename(old)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bmepipe import RESEARCH_ONLY
 from bmepipe.provenance import OnFiles, OnStage
 from bmepipe.result import EdemaResult
+
+OnCase = Callable[[Mapping[str, Any], int, int], None]  # a case's record, finished, in all
 
 
 def one_line(text: str) -> str:
@@ -52,6 +55,59 @@ def progress() -> Iterator[tuple[OnStage, OnFiles]]:
             bar.update(task, description=f"{text:<24}", completed=done, total=files)
 
         yield on_stage, on_files
+
+
+@contextmanager
+def batch_progress() -> Iterator[tuple[OnFiles, OnCase]]:
+    """Yield what to call while studies are searched, and with each case's record.
+
+    A bar with rate and time left on a terminal; otherwise a plain line per case.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, of: None, _print_case
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("looking for studies", total=None, rate="")
+
+        def on_units(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of)
+
+        def on_case(record: Mapping[str, Any], done: int, of: int) -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            rate = f"{60 * speed:.1f}/min" if speed else ""
+            bar.update(task, description="cases", completed=done, total=of, rate=rate)
+            if record["status"] != "done":
+                told = one_line(record["reason"])
+                console.print(escape(f"{record['case']}: {record['status']}: {told}"))
+
+        yield on_units, on_case
+
+
+def _print_case(record: Mapping[str, Any], done: int, of: int) -> None:
+    told = one_line(record.get("reason", "")) or f"{record.get('seconds', 0):.0f} s"
+    print(
+        f"[{done}/{of}] {record['case']}: {record['status']}: {told}", file=sys.stderr, flush=True
+    )
 
 
 def print_result(result: EdemaResult, out: Path) -> None:

@@ -18,7 +18,7 @@ if [ "$(cat "$environment/.installed" 2>/dev/null || true)" != "$wanted" ]; then
   "$python" -m venv "$environment"
   # torch first: a bare request for it can pull several GB of CUDA libraries
   "$environment/bin/python" -m pip install --quiet "$(grep '^torch==' requirements-tested.txt)"
-  "$environment/bin/python" -m pip install --quiet -c requirements-tested.txt -e '.[train,test]'
+  "$environment/bin/python" -m pip install --quiet -c requirements-tested.txt -e '.[batch,train,test]'
   echo "$wanted" > "$environment/.installed"
 fi
 export PATH="$PWD/$environment/bin:$PATH"

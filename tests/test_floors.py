@@ -36,7 +36,7 @@ ARRAYS = {"numpy", "scipy", "skimage", "SimpleITK"}
 OUTSIDE = {
     "cli": {"rich"},
     "terminal": {"rich"},
-    "batch": {"rich", "dask", "distributed", "psutil", "pyarrow"},
+    "batch": {"rich", "distributed", "PIL", "pyarrow"},
     "evaluate": ARRAYS | {"nibabel", "matplotlib", "monai", "torch"},
     "training": ARRAYS | {"torch", "monai", "nibabel", "matplotlib", "nrrd"},
     "pipeline": set(),

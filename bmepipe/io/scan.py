@@ -185,6 +185,16 @@ def _studies(frames: Iterable[Frame]) -> dict[tuple[str, str], list[Frame]]:
     return dict(sorted(studies.items(), key=lambda item: (item[1][0].file.acquired, item[0])))
 
 
+def study_folders(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the innermost folder that holds all of a study, and its UID, for each among the files.
+
+    Reads headers; files without an MR image are passed over.
+    """
+    frames, _ = read_all(files)
+    for (uid, _), members in _studies(frames).items():
+        yield Path(os.path.commonpath([f.file.path.parent for f in members])), uid
+
+
 def _choose(frames: list[Frame], study: str | None) -> list[Frame]:
     studies = _studies(frames)
     if study is None and len(studies) == 1:

@@ -1,0 +1,189 @@
+"""Cases to an executor, records back, tables at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bmepipe import __version__
+from bmepipe.batch import records
+from bmepipe.batch.cases import Case, fingerprint
+from bmepipe.batch.child import kill_all, run_isolated, sweep
+from bmepipe.batch.cohort import write_tables
+from bmepipe.batch.gallery import write_gallery
+from bmepipe.errors import BadSettings, OutputExists
+from bmepipe.models.bundle import stored_sha256
+from bmepipe.pipeline import RunSettings
+from bmepipe.site import load_site, site_names
+
+OnCase = Callable[[dict[str, Any], int, int], None]  # its record, finished, in all
+
+
+class Interrupted(Exception):
+    """The user or the system asked the batch to stop."""
+
+
+def run_batch(
+    cases: Sequence[Case],
+    out: Path,
+    settings: RunSettings,
+    executor: Executor,
+    *,
+    resume: bool = False,
+    threads: int = 1,
+    case_timeout_s: float | None = None,
+    on_case: OnCase = lambda record, done, of: None,
+) -> list[dict[str, Any]]:
+    """Run every case and write the tables; return the records by case name.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    out : Path
+    settings : RunSettings
+        For all cases; what a case names itself goes first.
+    executor : concurrent.futures.Executor
+        Of threads here or on a Dask cluster: each thread keeps one worker process.
+    resume : bool
+        Go on with an earlier batch in `out`: only what is missing, has failed or has changed.
+    threads : int
+        For numpy and torch in each worker.
+    case_timeout_s : float, optional
+    on_case : callable, optional
+        Called with each record as it comes, also with those taken over.
+
+    Raises
+    ------
+    OutputExists
+        If `out` cannot be used or written.
+    Interrupted
+        After the tables of what was finished have been written.
+    """
+    out = out.resolve()
+    records.prepare(out, resume)
+    sweep(out)
+    made_of = asdict(settings) | {"bones": settings.bones and str(settings.bones)}
+    common = f"{sorted(made_of.items())} {software_key()}"
+    keys = {case.name: f"{fingerprint(case)} {common}" for case in cases}
+    found = {case.name: records.still_valid(out, case.name, keys[case.name]) for case in cases}
+    finished = {name: record for name, record in found.items() if record is not None}
+    for number, record in enumerate(finished.values(), start=1):
+        on_case(record, number, len(cases))
+    todo = [case for case in cases if case.name not in finished]
+    futures: dict[Future[dict[str, Any]], Case] = {}
+    stopped = False
+    try:
+        with _terminated_as_interrupt():
+            for case in todo:
+                task = {"case": case.as_dict(), "out": str(out), "settings": made_of,
+                        "timeout_s": case_timeout_s, "threads": threads}  # fmt: skip
+                futures[executor.submit(run_isolated, task)] = case
+            for future in as_completed(futures):
+                record = _result(future, futures[future])
+                record["key"] = keys[record["case"]]
+                finished[record["case"]] = record
+                _keep(out, record)
+                on_case(record, len(finished), len(cases))
+    except KeyboardInterrupt:
+        stopped = True
+        for future in futures:
+            future.cancel()
+        kill_all()
+        sweep(out)
+    ordered = [finished[name] for name in sorted(finished)]
+    try:
+        records.forget_others(out, keys)
+        write_tables(out, ordered)
+        write_gallery(out, ordered)
+    except OSError as error:
+        raise OutputExists(
+            "an output folder that can be written", f"{out}: {error.strerror}",
+            "make room or give rights, then add --resume",
+        ) from error  # fmt: skip
+    if stopped:
+        raise Interrupted(f"{len(finished)} of {len(cases)} cases are finished")
+    return ordered
+
+
+def software_key() -> str:
+    """Return what results depend on besides input and settings: the version and the models."""
+    names = sorted({load_site(name).model for name in site_names()} - {""})
+    return f"{__version__} {[(name, stored_sha256(name)) for name in names]}"
+
+
+def _result(future: Future[dict[str, Any]], case: Case) -> dict[str, Any]:
+    try:
+        return future.result()
+    except Exception as error:  # of the engine itself: a Dask worker that died too often, say
+        reason = f"{type(error).__name__}: {error}"
+        return {"case": case.name, "status": "failed", "reason": reason}
+
+
+def _keep(out: Path, record: dict[str, Any]) -> None:
+    """Write a record; on a full disk the case counts as failed and is run again on resuming."""
+    try:
+        records.write_record(out, record)
+    except OSError as error:
+        record |= {"status": "failed", "reason": f"its record was not written: {error.strerror}"}
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """Make SIGTERM end the block as Ctrl-C does; only where signals can be handled."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def local_executor(workers: int) -> Iterator[tuple[Executor, int]]:
+    """Yield an executor of `workers` worker processes, and the threads that each may use."""
+    if workers < 1:
+        raise BadSettings("at least one worker", str(workers), "correct --workers")
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        yield pool, max(1, (os.cpu_count() or 1) // workers)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        kill_all()
+
+
+@contextmanager
+def dask_executor(address: str, wait_s: float = 20.0) -> Iterator[tuple[Executor, int]]:
+    """Yield the executor of a running Dask cluster; one thread for each of its cases.
+
+    The cluster must see the same files under the same paths.
+
+    Raises
+    ------
+    BadSettings
+        If Dask is not installed, or nothing answers at `address`.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise BadSettings("dask.distributed", "none", "install bmepipe[batch]") from error
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(address, timeout=wait_s))
+        except (OSError, ValueError) as error:
+            raise BadSettings(
+                "a Dask scheduler, as tcp://host:8786", f"none at {address}", "correct --dask"
+            ) from error
+        yield client.get_executor(pure=False), 1

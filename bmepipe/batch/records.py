@@ -1,0 +1,80 @@
+"""What came of each case, a small file each, so that a run can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bmepipe.errors import OutputExists
+from bmepipe.folder import MARK
+
+FOLDER = "records"
+FINAL = ("done", "refused")  # a failure may have been the machine's and is tried again
+
+
+def prepare(out: Path, resume: bool) -> None:
+    """Make the batch's folder, or refuse one that holds something else.
+
+    Raises
+    ------
+    OutputExists
+        If `out` is an earlier batch and `resume` is not set, or holds other files.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputExists("a folder", f"the file {out}", "give another folder with -o")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / FOLDER).is_dir():
+            raise OutputExists(
+                "an output folder that is new, empty or an earlier batch",
+                f"{out}, which holds other files",
+                "give another folder with -o",
+            )
+        if not resume:
+            raise OutputExists(
+                "a new output folder", f"{out}, an earlier batch", "add --resume to go on with it"
+            )
+    try:
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        (out / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputExists(
+            "an output folder that can be written", f"{out}: {error.strerror}", "give another"
+        ) from error
+
+
+def write_record(out: Path, record: dict[str, Any]) -> None:
+    """Write a case's record, whole or not at all."""
+    target = out / FOLDER / f"{record['case']}.json"
+    new = target.with_suffix(".part")
+    new.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    os.replace(new, target)
+
+
+def read_record(out: Path, name: str) -> dict[str, Any] | None:
+    """Return a case's record; None if there is none that can be read."""
+    try:
+        record: dict[str, Any] = json.loads((out / FOLDER / f"{name}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def still_valid(out: Path, name: str, key: str) -> dict[str, Any] | None:
+    """Return the record of a case that need not be run again: final, unchanged, output in place."""
+    record = read_record(out, name)
+    if record is None or record.get("key") != key or record.get("status") not in FINAL:
+        return None
+    if record["status"] == "done" and not (out / name / MARK).is_file():
+        return None
+    return record
+
+
+def forget_others(out: Path, names: Iterable[str]) -> None:
+    """Remove the records of cases that are no longer in the data set."""
+    keep = {f"{name}.json" for name in names}
+    for path in (out / FOLDER).iterdir():
+        if path.name not in keep:
+            path.unlink()

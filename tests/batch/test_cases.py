@@ -1,0 +1,97 @@
+"""Which cases a data set holds: studies wherever they lie, zips, NIfTI, manifests, and the bad."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bmepipe.batch.cases import Case, find_cases, fingerprint
+from bmepipe.errors import BadSettings, StudyNotFound
+
+
+@pytest.fixture
+def study(small_knee: Path) -> Path:
+    return small_knee / "study"
+
+
+def test_every_study_folder_and_zip_is_a_case_and_so_is_what_holds_none(
+    study: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(study, tmp_path / "a b" / "deep" / "er")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", study)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "1.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 50)
+    (tmp_path / "readme.txt").write_text("loose files are not a case")
+    found = {case.name: case for case in find_cases(tmp_path)}
+    assert set(found) == {"a_b-deep-er", "packed", "empty", "broken"}
+    assert Path(found["a_b-deep-er"].path or "") == tmp_path / "a b" / "deep" / "er"
+    assert found["a_b-deep-er"].study is None
+    assert Path(found["packed"].path or "").name == "packed.zip"
+
+
+def test_two_studies_in_one_folder_are_two_cases(study: Path, tmp_path: Path) -> None:
+    from pydicom import dcmread
+
+    for number in (1, 2):
+        shutil.copytree(study, tmp_path / "mixed" / f"part{number}")
+    for path in (tmp_path / "mixed" / "part2").rglob("*"):
+        if path.is_file() and path.name.upper() != "DICOMDIR":
+            image = dcmread(path)
+            image.StudyInstanceUID += ".2"
+            image.save_as(tmp_path / "mixed" / f"{path.parent.name}_{path.name}")
+    shutil.rmtree(tmp_path / "mixed" / "part2")
+    found = find_cases(tmp_path)
+    assert len(found) == 2
+    assert len({case.study for case in found} - {None}) == 2
+
+
+def test_folders_of_nifti_are_cases(small_knee: Path, tmp_path: Path) -> None:
+    for name in ("sub-01", "sub-02"):
+        (tmp_path / name / "anat").mkdir(parents=True)
+        shutil.copy(small_knee / "truth" / "bones.nii.gz", tmp_path / name / "anat" / "T1w.nii.gz")
+    assert [case.name for case in find_cases(tmp_path)] == ["sub-01-anat", "sub-02-anat"]
+
+
+def test_a_manifest_names_cases_relative_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "m.csv").write_text("case,path,site,t2fs\nA 1,x,knee,\nA 1,x,,3\nB,,,b.nii.gz\n")
+    first, second, third = find_cases(tmp_path / "m.csv")
+    assert first == Case("A_1", str(tmp_path / "x"), site="knee")
+    assert (second.name, second.t2fs) == ("A_1-2", "3")
+    assert (third.name, third.path, third.t2fs) == ("B", None, "b.nii.gz")
+
+
+def test_a_parquet_manifest_holds_the_same(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    table = pyarrow.table({"case": ["a"], "path": ["p"], "site": [None]})
+    write_table(table, tmp_path / "m.parquet")
+    assert find_cases(tmp_path / "m.parquet") == [Case("a", "p")]
+
+
+def test_manifests_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("case,path,age\nA,x,70\n")
+    with pytest.raises(BadSettings, match="age"):
+        find_cases(path)
+    path.write_text("case,site\nA,knee\n")
+    with pytest.raises(BadSettings, match="row 1 without"):
+        find_cases(path)
+    path.write_text("case,path\n")
+    with pytest.raises(StudyNotFound, match="none in"):
+        find_cases(path)
+    with pytest.raises(StudyNotFound, match="manifest"):
+        find_cases(tmp_path / "nothing")
+
+
+def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    case = Case("x", str(tmp_path))
+    before = fingerprint(case)
+    assert fingerprint(case) == before
+    (tmp_path / "a").write_text("22")
+    assert fingerprint(case) != before
