@@ -1,6 +1,6 @@
 """Many studies: find the cases, run each in a process of its own, keep what came of it, tabulate.
 
-    cases.py     a folder tree or a manifest -> cases
+    cases.py     a data set -> its cases (case.py), from tree.py or manifest.py
     worker.py    the process that runs cases, one after the other
     child.py     that process seen from outside: start it, hand it a case, lose patience, kill it
     records.py   what came of each case, on disk, so that a run can be resumed

@@ -8,6 +8,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 START_SECONDS = 120.0
 _CHILDREN = threading.local()
-_ALL: set[subprocess.Popen[bytes]] = set()
+_ALL: set[Child] = set()
 
 
 def run_isolated(task: dict[str, Any]) -> dict[str, Any]:
@@ -29,14 +30,13 @@ def run_isolated(task: dict[str, Any]) -> dict[str, Any]:
     task : dict
         As of `worker.run_case`, and ``timeout_s`` (or None) and ``threads`` for torch and numpy.
     """
-    child = getattr(_CHILDREN, "child", None)
-    if child is None or not child.alive():
-        child = _CHILDREN.child = Child(task["threads"])
     start = time.monotonic()
     try:
+        child = getattr(_CHILDREN, "child", None)
+        if child is None or not child.alive():
+            child = _CHILDREN.child = Child(task["threads"])
         return child.run(task, task["timeout_s"])
     except ChildLost as lost:
-        child.kill()
         _CHILDREN.child = None
         sweep(Path(task["out"]), task["case"]["name"])
         seconds = round(time.monotonic() - start, 2)
@@ -46,14 +46,15 @@ def run_isolated(task: dict[str, Any]) -> dict[str, Any]:
 
 def kill_all() -> None:
     """Kill the workers of every thread of this process."""
-    for process in list(_ALL):
-        process.kill()
+    for child in list(_ALL):
+        child.kill()
 
 
-def sweep(out: Path, name: str = "") -> None:
+def sweep(out: Path, name: str = "*") -> None:
     """Remove what a killed worker has left half-written, of one case or of all."""
-    for partial in out.glob(f".{name}*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
+    for ending in ("partial", "old"):
+        for left in out.glob(f".{name}.????????.{ending}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class ChildLost(Exception):
@@ -70,6 +71,7 @@ class Child:
     """
 
     def __init__(self, threads: int) -> None:
+        self.scratch = tempfile.mkdtemp(prefix="bmepipe-worker-")
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
                  "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")  # fmt: skip
         self.process = subprocess.Popen(
@@ -77,12 +79,12 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # each case has its own log
-            env={**os.environ, **dict.fromkeys(names, str(threads))},
+            env={**os.environ, **dict.fromkeys(names, str(threads)), "TMPDIR": self.scratch},
             start_new_session=True,  # Ctrl-C is for the batch to handle
         )
-        _ALL.add(self.process)
+        _ALL.add(self)
         self.rest = b""
-        self._answer(START_SECONDS)
+        self._answer(START_SECONDS, "to start")
 
     def alive(self) -> bool:
         """Say whether the process still runs."""
@@ -94,7 +96,7 @@ class Child:
         Raises
         ------
         ChildLost
-            If the process died, or did not answer in time.
+            If the process died, or did not answer in time; it is gone then.
         """
         assert self.process.stdin is not None
         try:
@@ -102,18 +104,17 @@ class Child:
             self.process.stdin.flush()
         except BrokenPipeError:
             raise ChildLost(self._died()) from None
-        return self._answer(timeout_s)
+        return self._answer(timeout_s, "and was stopped (--case-timeout)")
 
-    def _answer(self, timeout_s: float | None) -> dict[str, Any]:
+    def _answer(self, timeout_s: float | None, what: str) -> dict[str, Any]:
         assert self.process.stdout is not None
         stream = self.process.stdout.fileno()
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while b"\n" not in self.rest:
             left = None if end is None else end - time.monotonic()
             if (left is not None and left <= 0) or not select.select([stream], [], [], left)[0]:
-                raise ChildLost(
-                    f"took longer than {timeout_s:g} s and was stopped (--case-timeout)"
-                )
+                self.kill()
+                raise ChildLost(f"the worker took longer than {timeout_s:g} s {what}")
             part = os.read(stream, 1 << 16)
             if not part:
                 raise ChildLost(self._died())
@@ -124,15 +125,14 @@ class Child:
 
     def _died(self) -> str:
         code = self.process.wait()
+        self.kill()
         if code == -9:
             return "the worker was killed (signal 9), perhaps for want of memory"
         return f"the worker died (signal {-code})" if code < 0 else f"the worker ended ({code})"
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once and remove its temporary files."""
         self.process.kill()
         self.process.wait()
-        _ALL.discard(self.process)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        _ALL.discard(self)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bmepipe import __version__
 from bmepipe.batch import records
-from bmepipe.batch.cases import Case, fingerprint
+from bmepipe.batch.case import Case, fingerprint
 from bmepipe.batch.child import kill_all, run_isolated, sweep
 from bmepipe.batch.cohort import write_tables
 from bmepipe.batch.gallery import write_gallery
@@ -67,38 +67,56 @@ def run_batch(
     """
     out = out.resolve()
     records.prepare(out, resume)
-    sweep(out)
-    made_of = asdict(settings) | {"bones": settings.bones and str(settings.bones)}
-    common = f"{sorted(made_of.items())} {software_key()}"
-    keys = {case.name: f"{fingerprint(case)} {common}" for case in cases}
-    found = {case.name: records.still_valid(out, case.name, keys[case.name]) for case in cases}
-    finished = {name: record for name, record in found.items() if record is not None}
-    for number, record in enumerate(finished.values(), start=1):
-        on_case(record, number, len(cases))
-    todo = [case for case in cases if case.name not in finished]
-    futures: dict[Future[dict[str, Any]], Case] = {}
-    stopped = False
+    with records.locked(out):
+        sweep(out)
+        made_of = asdict(settings) | {"bones": settings.bones and str(settings.bones)}
+        common = f"{sorted(made_of.items())} {software_key()}"
+        keys = {case.name: f"{fingerprint(case)} {common}" for case in cases}
+        found = {name: records.still_valid(out, name, key) for name, key in keys.items()}
+        finished = {name: record for name, record in found.items() if record is not None}
+        for number, record in enumerate(finished.values(), start=1):
+            on_case(record, number, len(cases))
+        rest: dict[str, Any] = {"out": str(out), "settings": made_of, "timeout_s": case_timeout_s,
+                "threads": threads}  # fmt: skip
+        tasks = [{"case": case.as_dict()} | rest for case in cases if case.name not in finished]
+        stopped = False
+        try:
+            with _terminated_as_interrupt():
+                for record in _as_they_come(executor, tasks, out):
+                    record["key"] = keys[record["case"]]
+                    _keep(out, record)
+                    finished[record["case"]] = record
+                    on_case(record, len(finished), len(cases))
+        except KeyboardInterrupt:
+            stopped = True
+            kill_all()
+            sweep(out)
+        ordered = [finished[name] for name in sorted(finished)]
+        _tabulate(out, ordered)
+    if stopped:
+        raise Interrupted(f"{len(finished)} of {len(cases)} cases are finished")
+    return ordered
+
+
+def _as_they_come(
+    executor: Executor, tasks: Sequence[dict[str, Any]], out: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the record of each task when it is there; on an interrupt give the others back."""
+    futures: dict[Future[dict[str, Any]], str] = {}
     try:
-        with _terminated_as_interrupt():
-            for case in todo:
-                task = {"case": case.as_dict(), "out": str(out), "settings": made_of,
-                        "timeout_s": case_timeout_s, "threads": threads}  # fmt: skip
-                futures[executor.submit(run_isolated, task)] = case
-            for future in as_completed(futures):
-                record = _result(future, futures[future])
-                record["key"] = keys[record["case"]]
-                finished[record["case"]] = record
-                _keep(out, record)
-                on_case(record, len(finished), len(cases))
-    except KeyboardInterrupt:
-        stopped = True
+        for task in tasks:
+            name = task["case"]["name"]
+            records.forget_result(out, name)
+            futures[executor.submit(run_isolated, task)] = name
+        for future in as_completed(futures):
+            yield _result(future, futures[future])
+    finally:
         for future in futures:
             future.cancel()
-        kill_all()
-        sweep(out)
-    ordered = [finished[name] for name in sorted(finished)]
+
+
+def _tabulate(out: Path, ordered: Sequence[dict[str, Any]]) -> None:
     try:
-        records.forget_others(out, keys)
         write_tables(out, ordered)
         write_gallery(out, ordered)
     except OSError as error:
@@ -106,9 +124,6 @@ def run_batch(
             "an output folder that can be written", f"{out}: {error.strerror}",
             "make room or give rights, then add --resume",
         ) from error  # fmt: skip
-    if stopped:
-        raise Interrupted(f"{len(finished)} of {len(cases)} cases are finished")
-    return ordered
 
 
 def software_key() -> str:
@@ -117,12 +132,12 @@ def software_key() -> str:
     return f"{__version__} {[(name, stored_sha256(name)) for name in names]}"
 
 
-def _result(future: Future[dict[str, Any]], case: Case) -> dict[str, Any]:
+def _result(future: Future[dict[str, Any]], name: str) -> dict[str, Any]:
     try:
         return future.result()
     except Exception as error:  # of the engine itself: a Dask worker that died too often, say
         reason = f"{type(error).__name__}: {error}"
-        return {"case": case.name, "status": "failed", "reason": reason}
+        return {"case": name, "status": "failed", "reason": reason}
 
 
 def _keep(out: Path, record: dict[str, Any]) -> None:
@@ -151,6 +166,13 @@ def _terminated_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def local_executor(workers: int) -> Iterator[tuple[Executor, int]]:
     """Yield an executor of `workers` worker processes, and the threads that each may use."""
@@ -158,7 +180,7 @@ def local_executor(workers: int) -> Iterator[tuple[Executor, int]]:
         raise BadSettings("at least one worker", str(workers), "correct --workers")
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        yield pool, max(1, (os.cpu_count() or 1) // workers)
+        yield pool, max(1, cores() // workers)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         kill_all()

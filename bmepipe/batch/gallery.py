@@ -12,51 +12,62 @@ from urllib.parse import quote
 
 from bmepipe import RESEARCH_ONLY, __version__
 from bmepipe.batch.cohort import total_ml
+from bmepipe.writers.report import csp_hash, filled
 
 
 def write_gallery(out: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write ``index.html`` with a row per case; pictures are loaded when they come into view."""
-    template = (files("bmepipe.batch") / "gallery.html").read_text(encoding="utf-8")
     states = ("done", "refused", "failed")
     counts = ", ".join(f"{sum(r['status'] == s for r in records)} {s}" for s in states)
-    page = (
-        template.replace("@ROWS@", "\n".join(_row(out, record) for record in records))
-        .replace("@COUNTS@", html.escape(f"{len(records)} cases: {counts}"))
-        .replace("@FOOT@", html.escape(f"{RESEARCH_ONLY} bmepipe {__version__}"))
+    style, script = _packaged("gallery.css"), _packaged("gallery.js")
+    page = filled(
+        _packaged("gallery.html"),
+        {
+            "style": style,
+            "style_hash": csp_hash(style),
+            "script": script,
+            "script_hash": csp_hash(script),
+            "rows": "\n".join(_row(out, record) for record in records),
+            "counts": html.escape(f"{len(records)} cases: {counts}"),
+            "foot": html.escape(f"{RESEARCH_ONLY} bmepipe {__version__}"),
+        },
     )
     new = out / "index.part"
     new.write_text(page, encoding="utf-8")
     os.replace(new, out / "index.html")
 
 
+def _packaged(name: str) -> str:
+    return (files("bmepipe.batch") / "page" / name).read_text(encoding="utf-8")
+
+
 def _row(out: Path, record: dict[str, Any]) -> str:
     name, status = record["case"], record["status"]
-    volume = total_ml(record)
+    volume, seconds = total_ml(record), record.get("seconds", 0)
     told = record.get("reason") or " | ".join(record.get("notes", ()))
-    picture = ""
-    if (out / "thumbnails" / f"{name}.jpg").is_file():
-        picture = (
-            f'<img loading="lazy" width="240" alt="overlay of {html.escape(name)}" '
-            f'src="thumbnails/{quote(name)}.jpg">'
-        )
-    link = html.escape(name)
-    report = out / name / "report.html"
-    if status == "done" and report.is_file():
-        link = f'<a href="{quote(name)}/report.html">{link}</a>'
-    log = (
-        f'<a href="logs/{quote(name)}.log">log</a>'
-        if (out / "logs" / f"{name}.log").is_file()
-        else ""
-    )
+    reports = sorted((out / name).glob("*.html")) if status == "done" else []
     cells = [
-        f"<td>{picture}</td>",
-        f"<th scope=row>{link}</th>",
-        f'<td class="{html.escape(status)}">{html.escape(status)}</td>',
+        f"<td>{_picture(out, name)}</td>",
+        f'<th scope="row">{_link(f"{name}/{reports[0].name}", name) if reports else name}</th>',
+        f'<td class="{status}">{status}</td>',
         f"<td>{html.escape(record.get('site', ''))}</td>",
-        f'<td class=n data-v="{-1 if volume is None else volume}">'
+        f'<td class="n" data-v="{-1 if volume is None else volume}">'
         f"{'' if volume is None else f'{volume:.2f}'}</td>",
-        f'<td class=n data-v="{record.get("seconds", 0)}">{record.get("seconds", 0):.0f}</td>',
-        f"<td class=t>{html.escape(told)}</td>",
-        f"<td>{log}</td>",
+        f'<td class="n" data-v="{seconds}">{seconds:.0f}</td>',
+        f'<td class="t">{html.escape(told)}</td>',
+        f"<td>{_link(f'logs/{name}.log', 'log')}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _picture(out: Path, name: str) -> str:
+    if not (out / "thumbnails" / f"{name}.jpg").is_file():
+        return ""
+    return (
+        f'<img loading="lazy" width="240" height="150" alt="overlay of {name}" '
+        f'src="thumbnails/{quote(name)}.jpg">'
+    )
+
+
+def _link(target: str, text: str) -> str:
+    return f'<a href="{quote(target)}">{html.escape(text)}</a>'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +52,12 @@ def write_record(out: Path, record: dict[str, Any]) -> None:
     """Write a case's record, whole or not at all."""
     target = out / FOLDER / f"{record['case']}.json"
     new = target.with_suffix(".part")
-    new.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(new, target)
+    try:
+        new.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        os.replace(new, target)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def read_record(out: Path, name: str) -> dict[str, Any] | None:
@@ -72,9 +79,33 @@ def still_valid(out: Path, name: str, key: str) -> dict[str, Any] | None:
     return record
 
 
-def forget_others(out: Path, names: Iterable[str]) -> None:
-    """Remove the records of cases that are no longer in the data set."""
-    keep = {f"{name}.json" for name in names}
-    for path in (out / FOLDER).iterdir():
-        if path.name not in keep:
-            path.unlink()
+def forget_result(out: Path, name: str) -> None:
+    """Remove what a case that is run again has left: an outdated result must not be taken for new.
+
+    A folder that is not of `bmepipe run` stays, and the case is refused because of it.
+    """
+    if (out / name / MARK).is_file():
+        shutil.rmtree(out / name)
+    (out / "thumbnails" / f"{name}.jpg").unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other batches out of the folder; the lock ends with this process, however it ends.
+
+    Raises
+    ------
+    OutputExists
+        If another batch is at work there.
+    """
+    with (out / FOLDER / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputExists(
+                "an output folder that no other batch is writing to", f"{out}, where one is",
+                "wait for it to end, or give another folder with -o",
+            ) from error  # fmt: skip
+        except OSError:  # a file system without locks
+            pass
+        yield

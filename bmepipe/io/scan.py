@@ -185,14 +185,26 @@ def _studies(frames: Iterable[Frame]) -> dict[tuple[str, str], list[Frame]]:
     return dict(sorted(studies.items(), key=lambda item: (item[1][0].file.acquired, item[0])))
 
 
-def study_folders(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield the innermost folder that holds all of a study, and its UID, for each among the files.
+@dataclass(frozen=True)
+class StudyPart:
+    """What one folder holds of one study; `images` are hashes of SOPInstanceUIDs."""
 
-    Reads headers; files without an MR image are passed over.
-    """
+    folder: Path
+    uid: str
+    patient: str
+    images: frozenset[int]
+
+
+def study_parts(files: Sequence[Path]) -> Iterator[StudyPart]:
+    """Yield what each folder among the files holds of each study; reads headers."""
     frames, _ = read_all(files)
-    for (uid, _), members in _studies(frames).items():
-        yield Path(os.path.commonpath([f.file.path.parent for f in members])), uid
+    for (uid, patient), members in _studies(frames).items():
+        folders: dict[Path, set[int]] = {}
+        for file in (frame.file for frame in members):
+            name = file.sop_instance_uid or str(file.path)
+            folders.setdefault(file.path.parent, set()).add(hash(name))
+        for folder, images in folders.items():
+            yield StudyPart(folder, uid, patient, frozenset(images))
 
 
 def _choose(frames: list[Frame], study: str | None) -> list[Frame]:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bmepipe.batch.cases import Case, find_cases
+from bmepipe.batch.case import Case
+from bmepipe.batch.cases import find_cases
 from bmepipe.batch.child import _ALL
 from bmepipe.batch.engine import dask_executor, local_executor, run_batch
 from bmepipe.cli import main
@@ -47,7 +48,7 @@ def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(autouse=True)
 def no_worker_is_left() -> Iterator[None]:
     yield
-    assert not [process for process in _ALL if process.poll() is None]
+    assert not _ALL
 
 
 def run(dataset: Path, out: Path, workers: int = 2, **options: object) -> dict[str, dict]:
@@ -60,8 +61,6 @@ def run(dataset: Path, out: Path, workers: int = 2, **options: object) -> dict[s
             threads=threads,
             **options,  # type: ignore[arg-type]
         )
-    for process in _ALL:
-        process.wait()
     return {record["case"]: record for record in records}
 
 
@@ -134,7 +133,7 @@ def test_a_killed_worker_costs_one_case_only(
 def kill_a_worker_that_works(out: Path) -> None:
     while not list(out.glob(".*.partial")):
         time.sleep(0.002)
-    next(process for process in _ALL if process.poll() is None).kill()
+    next(iter(_ALL)).process.kill()
 
 
 def test_a_case_that_takes_too_long_is_stopped(
@@ -228,8 +227,6 @@ def test_the_command_says_how_many_and_exits_1_if_any_is_not_done(
     printed = capsys.readouterr()
     assert "0 of 1 cases done" in printed.out
     assert "[1/1] b_x: refused: expected" in printed.err
-    for process in _ALL:
-        process.wait()
     page = (tmp_path / "out" / "index.html").read_text()
     assert "1 cases: 0 done, 1 refused, 0 failed" in page
 

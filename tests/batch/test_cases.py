@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bmepipe.batch.cases import Case, find_cases, fingerprint
+from bmepipe.batch.case import Case, fingerprint
+from bmepipe.batch.cases import find_cases
 from bmepipe.errors import BadSettings, StudyNotFound
 
 
@@ -43,9 +44,45 @@ def test_two_studies_in_one_folder_are_two_cases(study: Path, tmp_path: Path) ->
             image.StudyInstanceUID += ".2"
             image.save_as(tmp_path / "mixed" / f"{path.parent.name}_{path.name}")
     shutil.rmtree(tmp_path / "mixed" / "part2")
-    found = find_cases(tmp_path)
-    assert len(found) == 2
-    assert len({case.study for case in found} - {None}) == 2
+    found = {Path(case.path or "").name: case.study for case in find_cases(tmp_path)}
+    assert found == {"mixed": f"{image.StudyInstanceUID}", "part1": None}
+
+
+def test_a_site_in_between_hides_nothing(study: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(study, site / "p1" / "DICOM")
+    shutil.copytree(study, site / "p2")  # the same images again are another case
+    shutil.make_archive(str(site / "p3"), "zip", study)
+    (site / "p3.zip").rename(site / "p3.ZIP")
+    (site / "p4").mkdir()  # empty
+    cut = next(path for path in study.rglob("*") if path.is_file()).read_bytes()[:140]
+    (site / "p5").mkdir()
+    (site / "p5" / "1").write_bytes(cut)
+    (site / "p1" / "VIEWER").mkdir()
+    (site / "p1" / "VIEWER" / "viewer.exe").write_bytes(b"MZ")
+    names = {case.name for case in find_cases(tmp_path)}
+    assert names == {"site-p1-DICOM", "site-p2", "site-p3", "site-p4", "site-p5"}
+
+
+def test_a_study_with_a_folder_per_series_is_one_case(study: Path, tmp_path: Path) -> None:
+    from pydicom import dcmread
+
+    data = tmp_path / "data"
+    for path in study.rglob("*"):
+        if path.is_file() and path.name.upper() != "DICOMDIR":
+            target = data / str(dcmread(path, stop_before_pixels=True).SeriesNumber)
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    assert find_cases(data) == [Case("data", str(data))]
+
+
+def test_names_do_not_clash_with_each_other_or_with_the_tables(tmp_path: Path) -> None:
+    lines = ["logs,x", "a,x", "a,y", "a-2,z", "é,x", f"{'very' * 99},x"]
+    (tmp_path / "m.csv").write_text("\n".join(["case,path", *lines]))
+    names = [case.name for case in find_cases(tmp_path / "m.csv")]
+    assert names[:4] == ["a", "a-2", "a-2-2", "case"]
+    assert names[4] == "logs-2"
+    assert len(names[5]) == 120
 
 
 def test_folders_of_nifti_are_cases(small_knee: Path, tmp_path: Path) -> None:
