@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from bmepipe.batch.case import Case
 from bmepipe.batch.cases import find_cases
 from bmepipe.batch.child import _ALL
 from bmepipe.batch.engine import dask_executor, local_executor, run_batch
+from bmepipe.batch.records import locked, prepare
 from bmepipe.cli import main
 from bmepipe.errors import BadSettings, OutputExists
 from bmepipe.pipeline import RunSettings
@@ -136,6 +137,26 @@ def kill_a_worker_that_works(out: Path) -> None:
     next(iter(_ALL)).process.kill()
 
 
+def test_a_worker_without_memory_costs_one_case_only(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    starver = threading.Thread(target=starve_a_worker_that_works, args=(out,))
+    starver.start()
+    records = run(dataset, out, workers=1)
+    starver.join()
+    assert records["again"]["status"] == "failed"
+    assert records["again"]["reason"]
+    assert records["none"]["status"] == "refused"
+    assert not list(out.glob(".*"))
+
+
+def starve_a_worker_that_works(out: Path) -> None:
+    resource = pytest.importorskip("resource")
+    while not list(out.glob(".*.partial")):
+        time.sleep(0.002)
+    worker = next(iter(_ALL)).process.pid
+    resource.prlimit(worker, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+
+
 def test_a_case_that_takes_too_long_is_stopped(
     dataset: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +165,27 @@ def test_a_case_that_takes_too_long_is_stopped(
     assert "longer than 0.4 s" in records["good"]["reason"]
     run(dataset, tmp_path / "out", resume=True)
     assert same_cohort(tmp_path / "out", undisturbed)
+
+
+def test_an_outdated_result_does_not_outlive_a_refusal(
+    small_knee: Path, dataset: Path, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(small_knee / "study", data)
+    bones = small_knee / "truth" / "bones.nii.gz"
+    (tmp_path / "m.csv").write_text(f"case,path,bones\na,data,{bones}\n")
+    assert run(tmp_path / "m.csv", out)["a"]["status"] == "done"
+    shutil.rmtree(data)
+    data.mkdir()
+    assert run(tmp_path / "m.csv", out, resume=True)["a"]["status"] == "refused"
+    assert not (out / "a").exists()
+    assert table(out / "cohort.csv") == []
+
+
+def test_two_batches_do_not_write_to_one_folder(dataset: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "out", resume=False)
+    with locked(tmp_path / "out"), pytest.raises(OutputExists, match="no other batch"):
+        run(dataset, tmp_path / "out", resume=True)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
@@ -229,13 +271,3 @@ def test_the_command_says_how_many_and_exits_1_if_any_is_not_done(
     assert "[1/1] b_x: refused: expected" in printed.err
     page = (tmp_path / "out" / "index.html").read_text()
     assert "1 cases: 0 done, 1 refused, 0 failed" in page
-
-
-def test_the_gallery_escapes_what_files_say(tmp_path: Path) -> None:
-    from bmepipe.batch.gallery import write_gallery
-
-    write_gallery(tmp_path, [{"case": "a", "status": "refused", "reason": "<script>alert(1)"}])
-    page = (tmp_path / "index.html").read_text()
-    assert "&lt;script&gt;alert(1)" in page
-    assert "<script>alert" not in page
-    assert Case("a").as_dict()["path"] is None

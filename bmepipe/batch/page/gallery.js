@@ -29,3 +29,4 @@ function row_order(a, b, order) {
   return Number.isFinite(x) && Number.isFinite(y) && a !== "" && b !== "" ? x - y : order(a, b);
 }
 show();
+document.documentElement.dataset.ready = "true";
