@@ -13,6 +13,7 @@ from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.joint import joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
+from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -77,6 +78,7 @@ def find_lesions(
         if joint_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
         reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
+        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
         if reason:
             rejected.append(_row(0, mask, box, probability, bones, marrow, depth, reason, site))
         else:
@@ -90,6 +92,14 @@ def find_lesions(
     )
     found = _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
     return replace(found, low=low, high=high)
+
+
+def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
+    label = int(np.bincount(bones.data[box][mask]).argmax())
+    if not is_vertebra(site.bone(label).name):
+        return ""
+    index = np.argwhere(mask) + [part.start for part in box]
+    return "basivertebral vein" if is_basivertebral(index, bones, label) else ""
 
 
 def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:

@@ -18,13 +18,19 @@ from bmepipe.site import Site
 UPWARDS = ("L5", "L4", "L3", "L2", "L1", "T12")  # counted up from the sacrum
 CORE_DEPTH_MM = 5.0  # arches and processes are thinner than twice this, bodies are not
 LEAST_CORE_ML = 0.8
-LEAST_STEP_MM = 14.0  # between the middles of neighbouring bodies; the smallest adult's is 25
+LEAST_PART_ML = 2.0
+CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
+LEAST_STEP_MM = 23.0  # between the middles of neighbouring bodies; the smallest adult's is 25
 MOST_STEP_MM = 48.0  # and the tallest's is 42: beyond it a vertebra was overlooked
 LEAST_SACRUM_ML = 5.0
 
 
 def site_bones(
-    kinds: NDArray[np.uint8], names: Mapping[int, str], site: Site, spacing_mm: float
+    kinds: NDArray[np.uint8],
+    names: Mapping[int, str],
+    site: Site,
+    spacing_mm: float,
+    certainty: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the site's labels for a label map of kinds of bone.
 
@@ -37,6 +43,9 @@ def site_bones(
     site : Site
     spacing_mm : float
         Isotropic.
+    certainty : ndarray of float32, same shape, optional
+        The network's probability of each voxel's kind; it is lower in a narrow disc that was taken
+        for bone.
 
     Returns
     -------
@@ -52,7 +61,7 @@ def site_bones(
     sacrum = kinds == kind_of.get("sacrum", 0)
     sacrum &= kinds > 0
     if "vertebra" in kind_of and numbers.keys() & set(UPWARDS):
-        bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm)
+        bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty)
         for body, name in name_levels(bodies, sacrum, spacing_mm).items():
             if name in numbers:
                 found[bodies == body] = numbers[name]
@@ -63,20 +72,60 @@ def site_bones(
     return found
 
 
-def split_vertebrae(vertebrae: NDArray[np.bool_], spacing_mm: float) -> NDArray[np.int32]:
+def split_vertebrae(
+    vertebrae: NDArray[np.bool_],
+    spacing_mm: float,
+    certainty: NDArray[np.float32] | None = None,
+) -> NDArray[np.int32]:
     """Return each vertebra of a column with a number of its own, from 1; 0 outside.
 
-    Bodies are what is left when the mask is eroded by `CORE_DEPTH_MM`; every voxel then goes to the
-    body that floods it first, so that arches go with their bodies though facets touch.
+    Bodies are what is left when the mask is eroded by `CORE_DEPTH_MM`. Two that a narrow disc joins
+    come apart at a higher certainty: a core is split where two parts of `LEAST_PART_ML` lie
+    `LEAST_STEP_MM` apart. Every voxel then goes to the body that floods it first.
     """
     depth = ndimage.distance_transform_edt(np.pad(vertebrae, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
     depth = depth * spacing_mm
-    cores, count = ndimage.label(depth > CORE_DEPTH_MM)
-    if not count:
+    voxel_ml = spacing_mm**3 / 1000
+    cores = _parts(depth > CORE_DEPTH_MM, LEAST_CORE_ML / voxel_ml)
+    if certainty is not None:
+        for limit in CERTAINTIES:
+            cores = _split(cores, certainty > limit, LEAST_PART_ML / voxel_ml, spacing_mm)
+    if not cores.any():
         return np.zeros(vertebrae.shape, np.int32)
-    large = np.bincount(cores.ravel()) * spacing_mm**3 / 1000 >= LEAST_CORE_ML
-    large[0] = False
-    return watershed(-depth, np.where(large[cores], cores, 0), mask=vertebrae).astype(np.int32)
+    height = -depth if certainty is None else -certainty * np.minimum(depth, CORE_DEPTH_MM)
+    return watershed(height, cores, mask=vertebrae).astype(np.int32)
+
+
+def _parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.int32]:
+    """Return the connected parts of at least so many voxels, numbered from 1."""
+    labels, count = ndimage.label(mask)
+    keep = np.flatnonzero(np.bincount(labels.ravel(), minlength=count + 1) >= least)
+    table = np.zeros(count + 1, np.int32)
+    table[keep[keep > 0]] = np.arange(1, np.count_nonzero(keep) + 1)
+    return table[labels]
+
+
+def _split(
+    cores: NDArray[np.int32], certain: NDArray[np.bool_], least: float, spacing_mm: float
+) -> NDArray[np.int32]:
+    """Return the cores, those replaced by their certain parts that have two of them apart."""
+    new = cores.copy()
+    for core in range(1, int(cores.max()) + 1):
+        parts = _parts((cores == core) & certain, least)
+        count = int(parts.max())
+        if count < 2:
+            continue
+        centres = ndimage.center_of_mass(parts > 0, parts, range(1, count + 1))
+        heights = np.sort([centre[2] for centre in centres]) * spacing_mm
+        if np.diff(heights).max() < LEAST_STEP_MM:
+            continue
+        new[cores == core] = 0
+        new[parts > 0] = parts[parts > 0] + new.max()
+    return _renumbered(new)
+
+
+def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
 
 
 def name_levels(
@@ -96,10 +145,13 @@ def name_levels(
     top = float(np.percentile(np.nonzero(sacrum)[2], 98)) * spacing_mm
     order = sorted((n for n in numbers if heights[n] > floor), key=lambda n: heights[n])
     named: dict[int, str] = {}
+    sizes = np.bincount(bodies.ravel())
     below, last = None, top
     for n in order:
         if below is not None and heights[n] - last < LEAST_STEP_MM:
             named[n] = named[below]  # a second piece of the same vertebra
+            if sizes[n] > sizes[below]:
+                below, last = n, heights[n]
             continue
         if heights[n] - last > MOST_STEP_MM or len(set(named.values())) == len(UPWARDS):
             break

@@ -188,7 +188,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     regridded = [to_network(volume.data, placement) for volume in volumes]
     probability = predict(bundle, [signal for signal, _ in regridded], regridded[0][1])
     kinds = probability.argmax(0).astype(np.uint8)
-    coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm)
+    certainty = probability.max(0)
+    coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
     coarse = _believable(coarse, kinds, probability, bundle, site)
     native = {}
     for label in np.unique(coarse[coarse > 0]):

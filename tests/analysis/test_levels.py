@@ -81,3 +81,25 @@ def test_without_a_sacrum_the_middle_is_that_of_all_bones() -> None:
     right = right_of_middle(bones, np.zeros_like(bones))
     assert right[8].all()
     assert not right[1].any()
+
+
+def test_bodies_that_a_narrow_disc_joins_come_apart_where_the_network_is_less_certain() -> None:
+    kinds, site = column(), load_site("lumbar")
+    certainty = np.full(kinds.shape, 0.99, np.float32)
+    kinds[20:40, 27:40, 37:42] = 5  # the disc between L5 and L4 was taken for bone
+    certainty[20:40, 27:40, 37:42] = 0.9
+    numbers = {bone.name: bone.label for bone in site.bones}
+    labels = site_bones(kinds, NAMES, site, STEP_MM, certainty)
+    for n, name in enumerate(("L5", "L4", "L3", "L2", "L1", "T12")):
+        assert labels[30, 32 + n, 25 + 17 * n + 6] == numbers[name], name
+    joined = site_bones(kinds, NAMES, site, STEP_MM)
+    assert numbers["T12"] not in joined
+
+
+def test_two_pieces_of_one_vertebra_share_its_name() -> None:
+    kinds, site = column(), load_site("lumbar")
+    kinds[20:40, 25:40, 30:32] = 0  # a cleft in the lowest body
+    labels = site_bones(kinds, NAMES, site, STEP_MM, np.ones(kinds.shape, np.float32))
+    numbers = {bone.name: bone.label for bone in site.bones}
+    assert labels[30, 33, 27] == labels[30, 33, 35] == numbers["L5"]
+    assert labels[30, 33, 48] == numbers["L4"]
