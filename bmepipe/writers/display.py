@@ -24,6 +24,9 @@ _LETTERS = (("L", "R"), ("P", "A"), ("F", "H"))
 # Fat is the brightest tissue of a T1. Fluid would leave marrow and its edema in the dark on a
 # fat-suppressed image, so that its brightest part is white, as readers set it.
 WHITE_T1, WHITE_FS = 99.7, 99.4
+# Much fluid (spine, bladder) or fat beside the coil would leave marrow black: white is then set so
+# that normal marrow has this share of the grey scale, but never below the percentile.
+_MARROW_T1, _MARROW_FS, _LEAST_WHITE = 0.42, 1 / 6, 96.0
 _OBLIQUE = 0.34  # a second letter from about 20 degrees on
 
 
@@ -124,8 +127,8 @@ class Layers:
         t1 = result.pair.t1
         return cls(
             view,
-            None if t1 is None else view.slices(windowed(t1, WHITE_T1)),
-            view.slices(windowed(result.pair.t2fs, WHITE_FS)),
+            None if t1 is None else view.slices(windowed(t1, t1_window(result))),
+            view.slices(windowed(result.pair.t2fs, fat_suppressed_window(result))),
             bones,
             view.slices(result.edema.data) > 0,
             (bones > 0) & (view.slices(result.assessable.data) == 0),
@@ -142,9 +145,33 @@ def window(volume: Volume, white: float) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def windowed(volume: Volume, white: float) -> NDArray[np.uint8]:
-    """Return the signal as 8-bit grey values, shape ``grid.shape``."""
+def t1_window(result: EdemaResult) -> tuple[float, float]:
+    """Return the window of the T1, in which normal marrow is a middle grey."""
+    assert result.pair.t1 is not None
+    return _marrow_window(result, result.pair.t1, WHITE_T1, _MARROW_T1)
+
+
+def fat_suppressed_window(result: EdemaResult) -> tuple[float, float]:
+    """Return the window of the fat-suppressed series, in which normal marrow is dark but seen."""
+    return _marrow_window(result, result.pair.t2fs, WHITE_FS, _MARROW_FS)
+
+
+def _marrow_window(
+    result: EdemaResult, volume: Volume, white: float, share: float
+) -> tuple[float, float]:
     low, high = window(volume, white)
+    marrow = volume.data[(result.bones.data > 0) & ~result.edema.data]
+    marrow = marrow[np.isfinite(marrow)]
+    if marrow.size == 0:
+        return low, high
+    wanted = low + (float(np.median(marrow)) - low) / share
+    least = window(volume, _LEAST_WHITE)[1]
+    return low, max(min(high, wanted), least, low + 1e-6)
+
+
+def windowed(volume: Volume, limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return the signal as 8-bit grey values from black to white, shape ``grid.shape``."""
+    low, high = limits
     scaled = (np.nan_to_num(volume.data) - np.float32(low)) * np.float32(255.0 / (high - low))
     return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
 

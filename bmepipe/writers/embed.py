@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bmepipe.result import EdemaResult, Lesion
 from bmepipe.volume import Volume
 from bmepipe.writers import summary
-from bmepipe.writers.display import WHITE_FS, WHITE_T1, Layers, View, window
+from bmepipe.writers.display import Layers, View, fat_suppressed_window, t1_window
 
 _EDEMA, _EXCLUDED, _DISAGREEMENT = 1, 2, 4
 _LOSSLESS_VOXELS = 12_000_000  # beyond this, JPEG keeps the page small
@@ -50,8 +50,9 @@ def viewer_data(result: EdemaResult) -> dict[str, Any]:
     layers = Layers.of(result)
     count, rows, columns = layers.bones.shape
     pair = result.pair
-    volumes = [("T1", pair.t1, WHITE_T1), ("Fat-suppressed", pair.t2fs, WHITE_FS)]
-    shown = [(name, volume, white) for name, volume, white in volumes if volume is not None]
+    shown = [("Fat-suppressed", pair.t2fs, fat_suppressed_window(result))]
+    if pair.t1 is not None:
+        shown.insert(0, ("T1", pair.t1, t1_window(result)))
     lossless = count * rows * columns * len(shown) <= _LOSSLESS_VOXELS
     with ThreadPoolExecutor(2) as pool:  # PNG coding leaves the interpreter's lock
         series = [_series(*each, layers.view, lossless, pool) for each in shown]
@@ -83,10 +84,15 @@ def _first_slice(layers: Layers) -> int:
 
 
 def _series(
-    name: str, volume: Volume, white: float, view: View, lossless: bool, pool: ThreadPoolExecutor
+    name: str,
+    volume: Volume,
+    limits: tuple[float, float],
+    view: View,
+    lossless: bool,
+    pool: ThreadPoolExecutor,
 ) -> dict[str, Any]:
     """Return one series as 8-bit slices, with the window at which it is first shown."""
-    low, high = window(volume, white)
+    low, high = limits
     top = low + (high - low) * _HEADROOM
     scaled = (np.nan_to_num(volume.data) - np.float32(low)) * np.float32(255.0 / (top - low))
     slices = view.slices(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))

@@ -121,12 +121,28 @@ def _shown_slices(layers: Layers, per_row: int) -> tuple[list[int], str]:
     others = sorted(set(np.flatnonzero(area).tolist()) - set(indices), key=lambda i: -area[i])
     by_area = [*sorted(indices, key=lambda i: -area[i]), *others]
     full_rows = ceil(len(indices) / per_row) * per_row
-    indices = sorted(by_area[: min(full_rows, _MOST_CELLS)])
+    places = min(full_rows, _MOST_CELLS)
     count = int((area > 0).sum())
-    return indices, (
-        f"The {len(indices)} most telling of {count} slices with edema (all {count}: overlays/);"
+    if count <= places:
+        shown = with_neighbours(by_area, places, total)
+        what = "The one slice with edema" if count == 1 else f"All {count} slices with edema"
+        beside = " and what lies beside" if len(shown) > count else ""
+        return shown, f"{what}{beside}; slices are numbered 1 to {total}:"
+    return sorted(by_area[:places]), (
+        f"The {places} most telling of {count} slices with edema (all {count}: overlays/);"
         f" slices are numbered 1 to {total}:"
     )
+
+
+def with_neighbours(indices: list[int], places: int, total: int) -> list[int]:
+    """Return the slices and the nearest to them that fill the places left, in order.
+
+    >>> with_neighbours([4], 3, 20), with_neighbours([0], 2, 1)
+    ([3, 4, 5], [0])
+    """
+    others = [i for i in range(total) if i not in indices]
+    others.sort(key=lambda i: min(abs(i - index) for index in indices))
+    return sorted([*indices, *others[: max(places - len(indices), 0)]])
 
 
 def _cell(result: EdemaResult, layers: Layers, index: int, crop: Crop) -> Image.Image:

@@ -34,7 +34,7 @@ def listed(names: list[str]) -> str:
     """Return names as a reader expects them.
 
     >>> listed(["ilium_left"]), listed(["femur", "tibia", "patella"])
-    ('ilium left', 'femur, tibia and patella')
+    ('left ilium', 'femur, tibia and patella')
     """
     shown = [spaced(name) for name in names]
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
@@ -52,8 +52,9 @@ def notes(result: EdemaResult) -> list[str]:
 
 
 def spaced(name: str) -> str:
-    """Return a bone's name for readers: 'ilium_left' as 'ilium left'."""
-    return name.replace("_", " ")
+    """Return a bone's name for readers: 'ilium_left' as 'left ilium'."""
+    *words, last = name.split("_")
+    return " ".join([last, *words] if last in ("left", "right") else [*words, last])
 
 
 def heading(row_type: type, column: str) -> str:

@@ -17,7 +17,7 @@ from bmepipe.errors import UnknownChoice, WriterFailed
 from bmepipe.result import EdemaResult
 from bmepipe.volume import Grid
 from bmepipe.writers import WRITERS, document, overlay, report, summary, table, write_all
-from bmepipe.writers.display import View
+from bmepipe.writers.display import View, fat_suppressed_window
 
 Run = tuple[EdemaResult, Path]
 
@@ -124,6 +124,47 @@ def test_the_screen_is_radiological_however_voxels_are_stored(
     along = grid.to_world(index)[:, world[0]].reshape(grid.shape)
     screen = view.slices(along)
     assert screen[:, :, 0].mean() == pytest.approx(along.max())
+
+
+@pytest.mark.parametrize("turn_deg", [0, 15, 30, 60])
+def test_letters_of_oblique_slices_follow_the_affine(turn_deg: float) -> None:
+    # A coronal stack leaned forward about the left-right axis, as along the sacrum.
+    angle = np.deg2rad(turn_deg)
+    down = np.array([0.0, np.sin(angle), -np.cos(angle)])
+    across = np.cross((-1.0, 0.0, 0.0), down)
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([(-0.6, 0.0, 0.0), 0.6 * down, 3.3 * across], axis=1)
+    view = View.of(Grid((9, 7, 5), affine))
+    wanted = {0: "HF", 15: "HF", 30: ("HP", "FA"), 60: ("AF", "PH")}[turn_deg]
+    assert view.letters[:2] == ("R", "L")
+    assert view.letters[2:] == tuple(wanted)
+
+
+def test_white_leaves_normal_marrow_to_be_seen(knee_run: Run) -> None:
+    result = knee_run[0]
+    t2fs = result.pair.t2fs
+    data = t2fs.data.copy()
+    data[:2] = data.max() * 40  # fluid that would leave all else black
+    drowned = replace(result, pair=replace(result.pair, t2fs=t2fs.with_data(data)))
+    marrow = data[(result.bones.data > 0) & ~result.edema.data]
+    low, high = fat_suppressed_window(drowned)
+    assert high < np.percentile(data, 99.4)
+    assert (np.median(marrow) - low) / (high - low) > 0.1
+
+
+def test_a_sheet_of_one_slice_shows_its_neighbours(knee_run: Run) -> None:
+    assert overlay.with_neighbours([4], 3, 9) == [3, 4, 5]
+    assert overlay.with_neighbours([8, 2], 2, 9) == [2, 8]
+
+
+def test_a_disagreement_is_in_the_viewer_and_its_absence_is_told(knee_run: Run) -> None:
+    alone = knee_run[0]
+    assert '<input id="disagreement" type="checkbox" disabled>' in report.page(alone)
+    assert "(one detector only)" in report.page(alone)
+    both = replace(alone, disagreement=alone.edema)
+    page = report.page(both)
+    assert '<input id="disagreement" type="checkbox">' in page
+    assert "(one detector only)" not in page
 
 
 def test_text_of_a_file_is_shown_as_text(knee_run: Run) -> None:
