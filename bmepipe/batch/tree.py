@@ -70,7 +70,7 @@ def study_places(parts: Iterable[StudyPart]) -> Iterator[tuple[Path, str | None]
 
 
 def copies(parts: list[StudyPart]) -> list[Path]:
-    """Return the folder of a study; of each copy, where folders side by side hold the same images.
+    """Return the folder of a study; of each copy, where one of several folders holds all of it.
 
     >>> one, two = frozenset([1]), frozenset([2])
     >>> at = lambda path, images: StudyPart(Path(path), "uid", "patient", images)
@@ -78,15 +78,21 @@ def copies(parts: list[StudyPart]) -> list[Path]:
     ['d/a']
     >>> [str(p) for p in copies([at("d/a", one), at("d/b", one)])]
     ['d/a', 'd/b']
+    >>> [str(p) for p in copies([at("d/a", one | two), at("d/cut", one)])]
+    ['d/a', 'd/cut']
     """
     top = Path(os.path.commonpath([part.folder for part in parts]))
     below: dict[tuple[str, ...], list[StudyPart]] = {}
     for part in parts:
         below.setdefault(part.folder.relative_to(top).parts[:1], []).append(part)
-    holds = {frozenset().union(*(part.images for part in group)) for group in below.values()}
-    if len(below) == 1 or len(holds) > 1:
+    whole = _images(parts)
+    if len(below) == 1 or all(_images(group) != whole for group in below.values()):
         return [top]
     return [folder for group in below.values() for folder in copies(group)]
+
+
+def _images(parts: Iterable[StudyPart]) -> frozenset[int]:
+    return frozenset().union(*(part.images for part in parts))
 
 
 def cases_of_zip(path: Path, dataset: Path) -> Iterator[Case]:

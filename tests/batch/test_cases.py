@@ -60,8 +60,10 @@ def test_a_site_in_between_hides_nothing(study: Path, tmp_path: Path) -> None:
     (site / "p5" / "1").write_bytes(cut)
     (site / "p1" / "VIEWER").mkdir()
     (site / "p1" / "VIEWER" / "viewer.exe").write_bytes(b"MZ")
+    (tmp_path / "cut" / "p6").mkdir(parents=True)  # a part of the same study again
+    shutil.copy(next(p for p in study.rglob("*") if p.is_file()), tmp_path / "cut" / "p6")
     names = {case.name for case in find_cases(tmp_path)}
-    assert names == {"site-p1-DICOM", "site-p2", "site-p3", "site-p4", "site-p5"}
+    assert names == {"site-p1-DICOM", *(f"site-p{n}" for n in (2, 3, 4, 5)), "cut-p6"}
 
 
 def test_a_study_with_a_folder_per_series_is_one_case(study: Path, tmp_path: Path) -> None:
