@@ -23,6 +23,8 @@ CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
 LEAST_STEP_MM = 23.0  # between the middles of neighbouring bodies; the smallest adult's is 25
 MOST_STEP_MM = 48.0  # and the tallest's is 42: beyond it a vertebra was overlooked
 LEAST_SACRUM_ML = 5.0
+# The lowest body is a piece of S1 if it is so much smaller than the next, and both reach the sacrum.
+S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
 
 
 def site_bones(
@@ -62,6 +64,10 @@ def site_bones(
     sacrum &= kinds > 0
     if "vertebra" in kind_of and numbers.keys() & set(UPWARDS):
         bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty)
+        first = piece_of_s1(bodies, sacrum, spacing_mm)
+        sacrum |= first
+        found[first] = numbers.get("sacrum", 0)
+        bodies[first] = 0
         for body, name in name_levels(bodies, sacrum, spacing_mm).items():
             if name in numbers:
                 found[bodies == body] = numbers[name]
@@ -126,6 +132,29 @@ def _split(
 
 def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+
+
+def piece_of_s1(
+    bodies: NDArray[np.int32], sacrum: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.bool_]:
+    """Return where the lowest body is none, but a piece of S1 that was taken for a vertebra."""
+    nothing = np.zeros(bodies.shape, bool)
+    numbers = [int(n) for n in np.unique(bodies) if n]
+    if len(numbers) < 2 or not sacrum.any():
+        return nothing
+    centres = {n: ndimage.center_of_mass(bodies == n) for n in numbers}
+    lowest, above = sorted(numbers, key=lambda n: centres[n][2])[:2]
+    points = np.argwhere(sacrum) * spacing_mm
+
+    def reach(n: int) -> float:
+        away = points - np.array(centres[n]) * spacing_mm
+        return float(np.sqrt((away**2).sum(axis=1).min()))
+
+    sizes = np.bincount(bodies.ravel())
+    small = sizes[lowest] < S1_PART * sizes[above]
+    if small and reach(lowest) < S1_REACH_MM and reach(above) < L5_REACH_MM:
+        return bodies == lowest
+    return nothing
 
 
 def name_levels(

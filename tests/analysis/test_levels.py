@@ -103,3 +103,15 @@ def test_two_pieces_of_one_vertebra_share_its_name() -> None:
     numbers = {bone.name: bone.label for bone in site.bones}
     assert labels[30, 33, 27] == labels[30, 33, 35] == numbers["L5"]
     assert labels[30, 33, 48] == numbers["L4"]
+
+
+def test_a_piece_of_s1_taken_for_a_vertebra_joins_the_sacrum() -> None:
+    kinds, site = column(), load_site("lumbar")
+    numbers = {bone.name: bone.label for bone in site.bones}
+    kinds[20:40, 10:30, 4:23] = 0
+    kinds[20:40, 8:27, 2:21] = 6  # the sacrum without the front of S1
+    kinds[24:36, 27:37, 10:21] = 5
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    assert labels[30, 33, 15] == numbers["sacrum"]
+    assert labels[30, 32, 31] == numbers["L5"]
+    assert labels[30, 33, 48] == numbers["L4"]
