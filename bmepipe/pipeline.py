@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bmepipe import __version__
-from bmepipe.analysis.align import align
+from bmepipe.analysis.align import NOT_BELIEVED, align
 from bmepipe.analysis.labels import check_bones, require_overlap
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.measure import measure
@@ -280,7 +280,12 @@ def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
                 notes.append(f"the T1 covers {100 * covered:.0f} % of the fat-suppressed series")
             t1, how = align(t1, t2fs, same_frame=same_frame(choice.t1, choice.t2fs))
             notes += how
-    return Pair(t2fs, t1, sequence_class, choice.t2fs, choice.t1, tuple(notes))
+            if not choice.t1.slices and any(NOT_BELIEVED in line for line in how):
+                # Nothing but the place says that two NIfTI files show one person.
+                t1 = None
+                notes.append("the two files do not fit: the T1 is left out, its evidence missing")
+    t1_series = None if t1 is None else choice.t1
+    return Pair(t2fs, t1, sequence_class, choice.t2fs, t1_series, tuple(notes))
 
 
 def same_frame(first: Series, second: Series) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SEED = 20  # of the registration's sampling, so that a study gives one answer
 MOTION_CAP_MM = 15.0  # within one frame of reference; patients move, but not out of the coil
 MOTION_CAP_OTHER_FRAME_MM = 40.0
+NOT_BELIEVED = "not believed"
 LEAST_GAIN = 0.01  # of mutual information, in nats; less is no reason to move
 NOTABLE_MOTION_MM = 1.0
 WORKING_SPACING_MM = 1.5
@@ -154,7 +155,7 @@ def register(moving: Volume, fixed: Volume, cap_mm: float) -> tuple[sitk.Transfo
     gain = before - method.GetMetricValue()
     moved_mm = corner_motion_mm(found, fixed.grid)
     if moved_mm > cap_mm:
-        return identity, f"Registration moved by {moved_mm:.0f} mm, not believed; headers kept."
+        return identity, f"Registration moved by {moved_mm:.0f} mm, {NOT_BELIEVED}; headers kept."
     if gain < LEAST_GAIN:
         return identity, "Registration gained nothing; headers kept."
     return found, f"The T1 was registered to the fat-suppressed series, moving {moved_mm:.1f} mm."

@@ -25,6 +25,7 @@ CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis
 THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
 OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs,
+OUTLYING_ALONE = 1.5  # or by this much without a T1: coils and suppression alone make up to a half
 DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
 
@@ -74,7 +75,8 @@ class Marrow:
     borrowed, unjudged : tuple of int
         Labels of bones judged by their neighbours' reference, and by none at all.
     bright : tuple of int
-        Labels of bones brighter than their neighbours but not dark on T1: judged by themselves.
+        Labels of bones brighter than their neighbours but not known to be dark on T1: judged by
+        themselves.
     """
 
     interior: NDArray[np.bool_]
@@ -149,7 +151,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
     shading = best_shading(signal, guide, bones, interior & (signal > 0))
     t2fs, borrowed, unjudged = reference(signal, bones, interior, shading)
-    bright = tuple(v for v in borrowed if t1 is not None and is_fatty(v, t1.levels, t2fs.levels))
+    bright = tuple(v for v in borrowed if is_fatty(v, t1.levels if t1 else None, t2fs.levels))
     if bright:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
     interior &= fills_its_slice(bones)
@@ -165,11 +167,14 @@ def bone_depth(bones: Volume) -> NDArray[np.float32]:
     return depth
 
 
-def is_fatty(label: int, t1_levels: Mapping[int, float], t2fs_levels: Mapping[int, float]) -> bool:
-    """Say whether a bone with marrow of its own has as much T1 signal as the others.
+def is_fatty(
+    label: int, t1_levels: Mapping[int, float] | None, t2fs_levels: Mapping[int, float]
+) -> bool:
+    """Say whether a bright bone with marrow of its own has as much T1 signal as the others.
 
     Where a whole bone is bright on the fat-suppressed series, water in the place of fat makes it
-    dark on T1 as well; suppression that is weaker there, as in front of the knee, does not.
+    dark on T1 as well; suppression that is weaker there, as in front of the knee, does not. Without
+    a T1 it is taken for fatty up to `OUTLYING_ALONE` times its neighbours' level.
 
     Examples
     --------
@@ -177,8 +182,15 @@ def is_fatty(label: int, t1_levels: Mapping[int, float], t2fs_levels: Mapping[in
     True
     >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0})
     False
+    >>> is_fatty(3, None, {1: 10.0, 2: 9.0, 3: 13.0})
+    True
     """
-    if label not in t1_levels or label not in t2fs_levels:
+    if label not in t2fs_levels:
+        return False
+    if t1_levels is None:
+        usual = float(np.median(list(t2fs_levels.values())))
+        return t2fs_levels[label] < OUTLYING_ALONE * usual
+    if label not in t1_levels:
         return False
     return t1_levels[label] >= DARK_T1 * float(np.median(list(t1_levels.values())))
 

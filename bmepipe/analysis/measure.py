@@ -106,7 +106,8 @@ def _note(label: int, marrow: Marrow) -> str:
     if label in marrow.borrowed:
         return "judged by the neighbouring bones' normal marrow"
     if label in marrow.bright:
-        return "brighter than the other bones, not darker on T1: judged by its own marrow"
+        told = "without a T1" if marrow.t1 is None else "not darker on T1"
+        return f"brighter than the other bones, {told}: judged by its own marrow"
     return ""
 
 

@@ -15,7 +15,7 @@ from bmepipe.errors import (
     TooFewSlices,
 )
 from bmepipe.site import Site
-from bmepipe.study import Role, SequenceClass, Series, Study
+from bmepipe.study import FatSuppression, Role, SequenceClass, Series, Study, Weighting
 from bmepipe.volume import Grid
 
 MIN_SLICES = 3
@@ -56,14 +56,14 @@ def choose_pair(
     IrregularSeries, TooFewSlices
         If a named series is no regular volume.
     NoUsablePair
-        Listing every series and why it was not taken.
+        Listing every series and why it was not taken; or if the named one keeps its fat.
     GridMismatch
         If the two do not overlap in space.
     """
     named_t1 = None if t1 is None else _usable(find_series(study, t1))
     planes: tuple[str, ...] = ()
     if t2fs is not None:
-        chosen = _usable(find_series(study, t2fs))
+        chosen = _fat_suppressed(_usable(find_series(study, t2fs)))
         why = "named by the user"
     else:
         candidates = _candidates(study, Role.T2FS)
@@ -259,6 +259,20 @@ def _usable(series: Series) -> Series:
         )
     if series.grid.shape[2] < MIN_SLICES:
         raise _too_few([series])
+    return series
+
+
+def _fat_suppressed(series: Series) -> Series:
+    """Refuse a named series that says it keeps its fat; one that says nothing may be right."""
+    fluid_or_t1 = series.weighting in (Weighting.T1, Weighting.T2, Weighting.PD)
+    if series.role is not Role.T2FS and fluid_or_t1:
+        if series.fat_suppression is FatSuppression.NONE:
+            raise NoUsablePair(
+                "a fat-suppressed series",
+                f"{label(series)}, {series.weighting} without fat suppression: {_told(series)}",
+                "name another; if its fat is dark after all, convert it to a NIfTI file whose "
+                "name says so, as in t2_fs.nii.gz",
+            )
     return series
 
 

@@ -23,6 +23,7 @@ from bmepipe.study import Series, Study
 from bmepipe.volume import Grid, Volume
 
 # Corners of the two orientations that a file may give must not lie farther apart than this.
+FRAME = "nifti"  # one frame of reference: nothing in NIfTI says otherwise
 _AGREE_MM = 0.5
 _SHEARED = 1e-3
 _MAX_RATIO, _ALWAYS_ALLOWED = 1000, 1 << 28
@@ -150,9 +151,8 @@ def scan_nifti(folder: str | Path) -> Study:
         raise StudyNotFound(
             "a folder of NIfTI files", f"{folder.name} without any", "check the path"
         )
-    # One folder is one frame of reference: nothing in NIfTI says otherwise.
     series = tuple(
-        replace(series_of(path), number=number, frame_of_reference_uid="nifti")
+        replace(series_of(path), number=number, frame_of_reference_uid=FRAME)
         for number, path in enumerate(files, 1)
     )
     return Study(

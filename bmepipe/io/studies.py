@@ -53,7 +53,7 @@ def named_file(name: str | None, role: str) -> Series | None:
     if name is None or not nifti.is_nifti(Path(name)):
         return None
     series = nifti.series_of(Path(name))
-    return replace(series, uid=f"{role}:{series.uid}")
+    return replace(series, uid=f"{role}:{series.uid}", frame_of_reference_uid=nifti.FRAME)
 
 
 def load(series: Series) -> Volume:

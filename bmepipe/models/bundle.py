@@ -190,7 +190,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
-    coarse = _believable(coarse, kinds, probability, bundle, site)
+    coarse = _believable(coarse, kinds, certainty, bundle, site)
     native = {}
     for label in np.unique(coarse[coarse > 0]):
         kind = int(np.bincount(kinds[coarse == label]).argmax())
@@ -235,7 +235,7 @@ def predict(
 def _believable(
     labels: NDArray[np.uint8],
     kinds: NDArray[np.uint8],
-    probability: NDArray[np.float32],
+    certainty: NDArray[np.float32],
     bundle: Bundle,
     site: Site,
 ) -> NDArray[np.uint8]:
@@ -254,7 +254,7 @@ def _believable(
             continue
         kind = int(np.bincount(kinds[largest]).argmax())
         volume_ml = float(largest.sum() * bundle.spacing_mm**3 / 1000)
-        confidence = float(probability[kind][largest].mean())
+        confidence = float(certainty[largest].mean())
         if volume_ml < bundle.smallest_ml.get(kind, 0.0) or confidence < bundle.least_confidence:
             doubtful.append(f"{bone.name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
         else:

@@ -127,3 +127,16 @@ def test_a_voxel_partly_filled_in_a_thick_slice_is_no_interior():
 
 def test_present_labels_leaves_out_background(scene):
     assert present_labels(scene().bones) == (1, 2)
+
+
+@pytest.mark.parametrize(("gain", "bright", "borrowed"), [(1.4, (2,), ()), (2.0, (), (2,))])
+def test_without_a_t1_only_a_far_brighter_bone_is_judged_by_the_others(
+    scene, knee, gain, bright, borrowed
+):
+    made = scene(lesions=())
+    labels, signal = np.array(made.bones.data), np.array(made.pair.t2fs.data)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
+    signal[labels == 2] *= gain
+    pair = type(made.pair)(made.pair.t2fs.with_data(signal), None, made.pair.sequence_class)
+    marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
+    assert (marrow.bright, marrow.borrowed) == (bright, borrowed)

@@ -137,10 +137,17 @@ def test_named_series_are_taken(name):
 
 
 def test_a_named_series_of_another_role_is_taken_and_said():
-    made = study(one(1, FS), one(2, Role.OTHER, description="T2"), one(3, T1))
-    choice = choose_pair(made, None, t2fs="2")
+    silent = one(2, Role.OTHER, description="T2", fat_suppression=FatSuppression.UNKNOWN)
+    choice = choose_pair(study(one(1, FS), silent, one(3, T1)), None, t2fs="2")
     assert taken(choice) == (2, 3)
     assert any("not known to be fat-suppressed" in line for line in choice.reasons)
+
+
+@pytest.mark.parametrize(("role", "weighting"), [(Role.OTHER, Weighting.T2), (T1, Weighting.T1)])
+def test_a_named_series_that_keeps_its_fat_is_refused(role, weighting):
+    bright = one(2, role, weighting=weighting, fat_suppression=FatSuppression.NONE)
+    with pytest.raises(NoUsablePair, match="without fat suppression"):
+        choose_pair(study(one(1, FS), bright), None, t2fs="2")
 
 
 def test_named_series_without_overlap_are_refused():
