@@ -23,7 +23,7 @@ CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
 LEAST_STEP_MM = 23.0  # between the middles of neighbouring bodies; the smallest adult's is 25
 MOST_STEP_MM = 48.0  # and the tallest's is 42: beyond it a vertebra was overlooked
 LEAST_SACRUM_ML = 5.0
-# The lowest body is a piece of S1 if it is so much smaller than the next, and both reach the sacrum.
+# The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
 S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
 
 

@@ -264,15 +264,15 @@ def _usable(series: Series) -> Series:
 
 def _fat_suppressed(series: Series) -> Series:
     """Refuse a named series that says it keeps its fat; one that says nothing may be right."""
-    fluid_or_t1 = series.weighting in (Weighting.T1, Weighting.T2, Weighting.PD)
-    if series.role is not Role.T2FS and fluid_or_t1:
-        if series.fat_suppression is FatSuppression.NONE:
-            raise NoUsablePair(
-                "a fat-suppressed series",
-                f"{label(series)}, {series.weighting} without fat suppression: {_told(series)}",
-                "name another; if its fat is dark after all, convert it to a NIfTI file whose "
-                "name says so, as in t2_fs.nii.gz",
-            )
+    known = series.weighting in (Weighting.T1, Weighting.T2, Weighting.PD)
+    fatty = known and series.fat_suppression is FatSuppression.NONE
+    if fatty and series.role is not Role.T2FS:
+        raise NoUsablePair(
+            "a fat-suppressed series",
+            f"{label(series)}, {series.weighting} without fat suppression: {_told(series)}",
+            "name another; if its fat is dark after all, convert it to a NIfTI file whose "
+            "name says so, as in t2_fs.nii.gz",
+        )
     return series
 
 
