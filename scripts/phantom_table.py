@@ -35,7 +35,7 @@ from bmepipe.volume import Volume
 SURFACE_ERROR_MM = 1.0
 KINDS = ("network", "true", "grown", "shrunk")
 COUNTED_ML = 0.5  # relative volume errors are of bones with more edema than this
-CLASSES = {"knee": SequenceClass.PD_FS}
+CLASSES = {"knee": SequenceClass.PD_FS, "ankle": SequenceClass.T2_FS}
 
 
 def numbers(text: str) -> list[int]:

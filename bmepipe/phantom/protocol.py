@@ -147,6 +147,18 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 gap_mm=0.3,
             ),
             Protocol(
+                "ankle",
+                "ankle",
+                "sagittal",
+                _spin_echo(600, 12),
+                _fat_sat(4000, 60),
+                matrix=384,
+                pixel_mm=0.42,
+                slices=24,
+                thickness_mm=3.0,
+                gap_mm=0.3,
+            ),
+            Protocol(
                 "sacroiliac",
                 "sacroiliac",
                 "coronal",
