@@ -8,12 +8,13 @@ the foot. Courses and thicknesses are drawn after anatomy, not measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bmepipe.phantom.ankle_bones import BONES as BONES
 from bmepipe.phantom.ankle_bones import bone_distances, foot_frame, heel_frame
+from bmepipe.phantom.ankle_courses import ARTERIES, LIGAMENTS, NERVES, TENDONS, VEINS, ropes
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
@@ -23,6 +24,7 @@ from bmepipe.phantom.shapes import (
     capsule,
     ellipsoid,
     f32,
+    rotation,
     smooth_max,
     smooth_min,
     smooth_step,
@@ -58,51 +60,7 @@ PATTERNS = (
     Pattern("talonavicular", (Spot("navicular", (-12, 40, 4)), Spot("talus", (-8, 32, 4))), 0.6),
     Pattern("nutcracker", (Spot("cuboid", (18, 34, -22)), Spot("calcaneus", (14, 25, -22))), 0.6),
 )
-Line = tuple[tuple[float, float, float], ...]
-# Course and radius of what runs past the joint, in mm.
-_TENDONS: tuple[tuple[Line, float], ...] = (
-    (((-20, -15, 90), (-23, -13, 30), (-25, -8, 4), (-27, 22, -7), (-26, 38, -9)), 2.6),  # tib. p.
-    (((-14, -18, 90), (-19, -19, 26), (-21, -11, 0), (-18, 8, -21), (-4, 70, -38)), 1.9),  # digits
-    (((5, -25, 34), (-4, -27, 2), (-10, -16, -12), (-12, 6, -26), (-16, 100, -44)), 2.2),  # hallux
-    (((27, -19, 40), (27, -18, 4), (28, -4, -20), (29, 24, -28), (31, 60, -28)), 2.0),  # per. br.
-    (
-        ((30, -20, 40), (29, -22, 0), (30, -8, -26), (27, 34, -37), (-10, 74, -34)),
-        2.1,
-    ),  # per. long.
-    (((-7, 23, 90), (-12, 27, 30), (-20, 46, 16), (-30, 62, -2)), 2.6),  # tibialis anterior
-    (((2, 24, 60), (-2, 28, 26), (-8, 46, 20), (-19, 110, -6)), 1.7),  # extensor of the hallux
-    (((9, 24, 60), (9, 28, 24), (10, 48, 16), (12, 110, -12)), 1.9),  # extensor of the digits
-)
-_LIGAMENTS: tuple[tuple[Line, float], ...] = (
-    (((21, 3, 2), (13, 16, -1)), 1.2),  # anterior talofibular
-    (((24, -8, -6), (20, -18, -20)), 1.3),  # calcaneofibular
-    (((19, -11, 0), (2, -20, -3)), 1.4),  # posterior talofibular
-    (((-22, 6, 7), (-17, 6, -12)), 1.8),  # deltoid
-    (((-20, -3, 8), (-14, -10, -4)), 2.0),
-    (((9, 9, -4), (12, 11, -15)), 1.3),  # of the tarsal sinus
-    (((3, 6, -6), (7, 7, -14)), 1.3),
-    (((12, 17, 28), (21, 2, 20)), 1.3),  # syndesmosis
-    (((12, -19, 28), (20, -12, 16)), 1.5),
-    (((-14, 8, -19), (-18, 34, -14)), 1.7),  # spring ligament
-    (((10, -20, -40), (16, 42, -38)), 1.7),  # long plantar
-    (((14, 24, -11), (8, 36, -9)), 1.1),  # bifurcate
-)
-_VEINS: tuple[tuple[Line, float], ...] = (
-    (((-15, -25, 90), (-19, -24, 20), (-19, -15, -6), (-16, 6, -30)), 1.5),
-    (((-11, -26, 90), (-15, -26, 18), (-16, -20, -8), (-10, 2, -33)), 1.3),
-    (((-28, 14, 90), (-27, 18, 22), (-24, 36, 14), (-18, 80, 8)), 1.5),  # great saphenous
-    (((14, -44, 90), (25, -32, 18), (31, -12, -12), (34, 30, -24)), 1.3),  # small saphenous
-    (((4, 24, 70), (3, 31, 22), (0, 50, 17)), 1.0),
-    (((8, 8, -8), (16, 12, -11)), 0.8),
-)
-_ARTERIES: tuple[tuple[Line, float], ...] = (
-    (((-13, -25, 90), (-17, -25, 20), (-18, -17, -6), (-13, 4, -31)), 1.2),
-    (((2, 25, 70), (1, 30, 22), (-3, 50, 17)), 1.0),
-)
-_NERVES: tuple[tuple[Line, float], ...] = (
-    (((-8, -28, 90), (-13, -29, 20), (-14, -23, -6), (-8, 0, -36)), 2.0),
-    (((17, -42, 90), (27, -28, 10), (33, 0, -20)), 1.1),
-)
+_ACHILLES_MM = ((3.0, -48.5, -8.0), (3.0, -46.0, 110.0))
 # Centre and radii of the muscles, in mm.
 _MUSCLES = (
     ((5, -27, 66), (14, 10, 52)),  # flexor of the hallux
@@ -145,17 +103,18 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     near, second = _two_nearest(distances)
     found["joint"] = second - np.float32(0.95 * traits["joint_mm"])
     found["middle"] = second - near
-    found["tendon"] = np.minimum(_ropes(bent, _TENDONS), _achilles(bent))
-    found["ligament"] = _ropes(bent, _LIGAMENTS)
+    found["tendon"] = np.minimum(ropes(bent, TENDONS), _achilles(points_mm, person))
+    found["ligament"] = ropes(bent, LIGAMENTS)
     found["membrane"] = _membrane(points_mm)
     found["aponeurosis"] = _band(bent, (0, -38, -52), (0, 130, -50), 1.7, 0.16)
-    for name, lines in (("vein", _VEINS), ("artery", _ARTERIES), ("nerve", _NERVES)):
-        found[name] = _ropes(bent, lines)
+    for name, lines in (("vein", VEINS), ("artery", ARTERIES), ("nerve", NERVES)):
+        found[name] = ropes(bent, lines)
     found["muscle"], found["seam"] = _muscles(bent)
     found["recess"] = _recesses(bent, traits["recess_mm"])
     found["height"] = points_mm[..., 2].copy()
     found["behind"] = heel_frame(foot_frame(points_mm, person), person)[..., 1].copy()
     found["sole"] = bent[..., 2].copy()
+    found["side"] = np.abs(points_mm[..., 0] + 0.5)
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
     if "growth_plate" in traits:
@@ -168,9 +127,11 @@ def body(points_mm: Floats, person: Person) -> Floats:
     bent = _bend(points_mm, person)
     x, y, z = bent[..., 0], bent[..., 1], bent[..., 2]
     leg = smooth_max(_section(z, x, y, _LEG), -10.0 - z, 4.0)
-    foot = smooth_max(_section(y, x, z, _FOOT), -59.0 - y, 5.0)
+    foot = smooth_max(_section(y, x, z, _FOOT), -60.0 - y, 9.0)
     fat = np.float32(person.traits["fat_mm"]) * (0.3 + 0.7 * smooth_step(z, 5, 70))
-    return f32(smooth_min(leg, foot, 5.0) - fat - np.float32(1.0))
+    # The tendon tents the skin behind it.
+    behind = capsule(points_mm, *_cord(person), 6.5)
+    return f32(smooth_min(smooth_min(leg, foot, 5.0), behind, 4.0) - fat - np.float32(1.0))
 
 
 def _section(along: Floats, u: Floats, v: Floats, table: Sequence[Sequence[float]]) -> Floats:
@@ -186,7 +147,8 @@ def _section(along: Floats, u: Floats, v: Floats, table: Sequence[Sequence[float
 
 def _bend(points_mm: Floats, person: Person) -> Floats:
     # Soft tissue follows the leg above the joint and the foot below and in front of it.
-    share = smooth_step(points_mm[..., 2] - 0.5 * points_mm[..., 1], 26, -10)
+    height = points_mm[..., 2] - 0.35 * np.maximum(points_mm[..., 1], 0)
+    share = smooth_step(f32(height), 56, -4)
     angle = np.float32(np.deg2rad(person.traits["plantar_deg"])) * share
     y, z = points_mm[..., 1], points_mm[..., 2]
     bent = points_mm.copy()
@@ -217,25 +179,23 @@ def _two_nearest(distances: Fields) -> tuple[Floats, Floats]:
     return near, second
 
 
-def _ropes(points: Floats, lines: Sequence[tuple[Line, float]]) -> Floats:
-    found = np.full(points.shape[:-1], FAR_MM, np.float32)
-    for line, radius in lines:
-        for start, end in pairwise(line):
-            found = np.minimum(found, capsule(points, start, end, radius))
-    return found
-
-
-def _band(
-    points: Floats, start: Sequence[float], end: Sequence[float], r: float, n: float
-) -> Floats:
+def _band(points: Floats, start: ArrayLike, end: ArrayLike, r: float, n: float) -> Floats:
     """Return the distance to a band of half thickness `r`, `1 / n` times as wide (along x)."""
     squeeze = f32([n, 1, 1])
     return capsule(points * squeeze, f32(start) * squeeze, f32(end) * squeeze, r)
 
 
-def _achilles(bent: Floats) -> Floats:
-    low = _band(bent, (4, -50.5, -28), (3, -48.5, -8), 2.4, 0.28)
-    return smooth_min(low, _band(bent, (3, -48.5, -8), (3, -46, 110), 2.7, 0.4), 1.0)
+def _achilles(points: Floats, person: Person) -> Floats:
+    # Straight from the heel, which moves with the foot, to the calf.
+    foot = foot_frame(points, person)
+    low = _band(foot, (4, -50.5, -28), _ACHILLES_MM[0], 2.4, 0.28)
+    return smooth_min(low, _band(points, *_cord(person), 2.7, 0.4), 1.0)
+
+
+def _cord(person: Person) -> tuple[Floats, Floats]:
+    """Return the ends of the free part of the Achilles tendon, canonical, each of shape (3,)."""
+    heel = f32(_ACHILLES_MM[0]) @ rotation(0, person.traits["plantar_deg"])
+    return f32(heel), f32(_ACHILLES_MM[1])
 
 
 def _membrane(points: Floats) -> Floats:
@@ -285,6 +245,8 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     sole = smooth_step(f["sole"], -44, -53)
     heel = sole * cover(skin + 2.0, step_mm)
     belly = cover(f["muscle"], step_mm) * deep
+    # Beside the talus the joint is narrow and holds little.
+    wet = cover(f["joint"] - 0.6, step_mm) * (1 - 0.75 * smooth_step(f["side"], 12.5, 15))
     return [
         Layer("skin", cover(skin, step_mm)),
         Layer("fat", cover(f32(skin + 1.6 + 0.8 * sole), step_mm)),
@@ -304,7 +266,7 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("ligament", cover(f["ligament"], step_mm)),
         Layer("tendon", cover(np.minimum(f["tendon"], f["aponeurosis"]), step_mm)),
         Layer("cartilage", cover(f["joint"], step_mm)),
-        Layer("fluid", f32(film(f["middle"], fluid, step_mm) * cover(f["joint"] - 0.6, step_mm))),
+        Layer("fluid", f32(film(f["middle"], fluid, step_mm) * wet)),
         # The forefoot's bones have no label here: dark rims around fat, as bones are.
         Layer("tendon", cover(f["forefoot"], step_mm)),
         Layer("fat", cover(f["forefoot"] + 0.8, step_mm)),
