@@ -42,6 +42,9 @@ class ContrastRule:
         Candidates smaller than this are specks.
     source : str
         Where the values come from.
+    quiet_share : float
+        Share of the contrast (ratio above 1) that is still asked for in the quietest marrow of
+        scans with a T1; see `analysis.contrast.quietness`. 1 asks for all of it everywhere.
     """
 
     seed_sd: float
@@ -50,6 +53,7 @@ class ContrastRule:
     grow_ratio: float
     min_lesion_mm3: float
     source: str
+    quiet_share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from bmepipe.volume import Volume
 
 SEED_OF_MUSCLE, GROW_OF_MUSCLE = 0.6, 0.4
 LEAST_MUSCLE_ML = 5.0
+USUAL_SPREAD = 0.2  # of marrow's signal; 0.10 to 0.24 on eight real scans
 GROW_PROBABILITY = 0.5  # at the rule's grow thresholds
 SEED_PROBABILITY = 0.8  # at its seed thresholds
 T1_WEIGHT = 0.4  # power of the T1 ratio; measured on real scans, see docs/method.md
@@ -111,11 +112,24 @@ def contrast_evidence(marrow: Marrow, rule: ContrastRule) -> NDArray[np.float32]
     with np.errstate(invalid="ignore", divide="ignore"):
         support = t1_support(marrow)
         ratio = marrow.t2fs.ratio * support
-        step = np.log(rule.seed_ratio / rule.grow_ratio)
-        by_ratio = np.log(np.maximum(ratio, 1e-3) / rule.grow_ratio) / step
+        quiet = quietness(marrow, rule.quiet_share)
+        seed, grow = (1 + (limit - 1) * quiet for limit in (rule.seed_ratio, rule.grow_ratio))
+        by_ratio = np.log(np.maximum(ratio, 1e-3) / grow) / np.log(seed / grow)
         deviations = (ratio - 1) * marrow.t2fs.centre / marrow.t2fs.spread
         by_sd = (deviations - rule.grow_sd) / (rule.seed_sd - rule.grow_sd)
     return np.clip(np.minimum(by_sd, by_ratio), -6, 6)
+
+
+def quietness(marrow: Marrow, least: float) -> NDArray[np.float32]:
+    """Return the share of a rule's contrast that is asked for, from `least` to 1.
+
+    The rules' ratios are for marrow that varies as on most real scans, by `USUAL_SPREAD` of its
+    signal. Where it varies less, less contrast is as many spreads. Without a T1 all of the contrast
+    is asked for: a faint change needs the second witness.
+    """
+    if marrow.t1 is None:
+        return np.ones(marrow.interior.shape, np.float32)
+    return np.clip(marrow.t2fs.spread / marrow.t2fs.centre / USUAL_SPREAD, least, 1)
 
 
 def t1_support(marrow: Marrow) -> NDArray[np.float32]:

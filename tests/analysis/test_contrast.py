@@ -41,6 +41,18 @@ def test_t1_shifts_and_never_closes():
     assert evidence(2.0, t1_ratio=0.0) == evidence(2.0)  # not imaged: no evidence
 
 
+def test_quiet_marrow_asks_for_less_contrast_if_a_t1_is_there():
+    quiet = replace(RULE, quiet_share=0.35)
+
+    def of(*args, **kwargs):
+        return float(contrast_evidence(uniform(*args, **kwargs), quiet)[0, 0, 0])
+
+    assert of(1.5, spread=0.1, t1_ratio=1.0) == pytest.approx(1, abs=1e-5)  # half of the contrast
+    assert of(1.5, spread=0.2, t1_ratio=1.0) == pytest.approx(0, abs=1e-5)
+    assert of(1.1, spread=0.01, t1_ratio=1.0) < 0 < of(1.2, spread=0.01, t1_ratio=1.0)
+    assert of(1.5, spread=0.1) == evidence(1.5, spread=0.1)
+
+
 def test_probability_is_high_in_edema_and_zero_outside(scene, knee):
     made = scene()
     probability = detect(made.pair, made.bones, knee)
