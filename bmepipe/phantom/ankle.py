@@ -74,7 +74,8 @@ _MUSCLES = (
     ((25, 14, -45), (8, 52, 8)),  # abductor of the fifth toe
     ((-4, 6, -37), (9, 36, 7)),  # quadratus plantae
     ((20, 32, -5), (10, 20, 5)),  # short extensor of the digits
-    ((-4, 80, -36), (30, 30, 10)),  # of the forefoot
+    ((5, 46, -41), (15, 38, 8)),  # adductor of the hallux, lumbricals
+    ((-4, 84, -35), (30, 30, 11)),  # of the forefoot
 )
 # The hull of the deep tissue: of the leg by height, of the foot from heel to toes, in mm.
 _LEG = (
@@ -188,8 +189,8 @@ def _band(points: Floats, start: ArrayLike, end: ArrayLike, r: float, n: float) 
 def _achilles(points: Floats, person: Person) -> Floats:
     # Straight from the heel, which moves with the foot, to the calf.
     foot = foot_frame(points, person)
-    low = _band(foot, (4, -50.5, -28), _ACHILLES_MM[0], 2.4, 0.28)
-    return smooth_min(low, _band(points, *_cord(person), 2.7, 0.4), 1.0)
+    low = _band(foot, (4, -50.5, -28), _ACHILLES_MM[0], 2.5, 0.33)
+    return smooth_min(low, _band(points, *_cord(person), 2.6, 0.36), 0.6)
 
 
 def _cord(person: Person) -> tuple[Floats, Floats]:
@@ -241,6 +242,7 @@ def _growth_plate(f: Fields) -> Fields:
 def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     """Return what to paint, in order, from the fields at the points of one plane."""
     skin, fluid = f["body"], person.traits["fluid_mm"]
+    crural = np.float32(3.0 + 0.7 * person.traits["fat_mm"])
     deep = cover(skin + 2.5, step_mm)
     sole = smooth_step(f["sole"], -44, -53)
     heel = sole * cover(skin + 2.0, step_mm)
@@ -253,6 +255,9 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("septum", sheet(f["mid"], 0.07) * cover(skin + 2.0, step_mm) * 0.3),
         # The pad under the heel is fat in chambers.
         Layer("septum", f32(sheet(f["mid"], 0.14) * heel * 0.8)),
+        Layer(
+            "fascia", f32(film(skin + crural, 0.3, step_mm) * smooth_step(f["sole"], 0, 30) * 0.5)
+        ),
         Layer("vein", _small_vessels(f) * cover(skin + 4.0, step_mm)),
         Layer("fascia", f32(film(f["muscle"] - 0.2, 0.3, step_mm) * deep * 0.5)),
         Layer("muscle", belly),
