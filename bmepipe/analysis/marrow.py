@@ -22,6 +22,7 @@ from bmepipe.volume import Grid, Volume
 
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
+CLOSING = 0.9  # a bone's section that shrinks more than this is its end
 THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
 OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs,
@@ -200,8 +201,8 @@ def fills_its_slice(bones: Volume) -> NDArray[np.bool_]:
 
     In a thick slice the surface of a bone that runs along the slice leaves voxels part bone, part
     fat, fluid or ligament: as far from the surface in mm as any, yet no marrow. Slices thinner than
-    `THIN_SLICE_MM` have the margin in mm for that. The volume's first and last slice count as
-    continued.
+    `THIN_SLICE_MM` have the margin in mm for that. In the volume's first and last slice a bone counts
+    as continued, unless its section there is under `CLOSING` of that in the slice before.
     """
     grid = bones.grid
     if grid.spacing_mm[grid.slice_axis] < THIN_SLICE_MM:
@@ -210,6 +211,9 @@ def fills_its_slice(bones: Volume) -> NDArray[np.bool_]:
     same = np.ones(along.shape, bool)
     same[1:] &= along[1:] == along[:-1]
     same[:-1] &= along[:-1] == along[1:]
+    for end, before in ((0, 1), (-1, -2)) if len(along) > 1 else ():
+        area, area_before = (np.bincount(along[n].ravel(), minlength=256) for n in (end, before))
+        same[end] &= ~(area < CLOSING * area_before)[along[end]]
     return np.moveaxis(same, 0, grid.slice_axis) & (bones.data > 0)
 
 

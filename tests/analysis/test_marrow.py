@@ -140,3 +140,14 @@ def test_without_a_t1_only_a_far_brighter_bone_is_judged_by_the_others(
     pair = type(made.pair)(made.pair.t2fs.with_data(signal), None, made.pair.sequence_class)
     marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
     assert (marrow.bright, marrow.borrowed) == (bright, borrowed)
+
+
+def test_a_bone_that_closes_in_the_last_slice_does_not_fill_it():
+    data = np.zeros((20, 20, 6), np.uint8)
+    data[4:16, 4:16] = 1
+    data[2:6, 17:19] = 2
+    data[4:16, 12:16, 5] = 0  # the section of the first shrinks to two thirds, at one end only
+    full = fills_its_slice(Volume(data, Grid(data.shape, np.diag([0.5, 0.7, 4.0, 1]))))
+    assert not full[..., 5][data[..., 5] == 1].any()
+    assert full[..., 0][data[..., 0] == 1].all()
+    assert full[..., 5][data[..., 5] == 2].all()
