@@ -114,14 +114,14 @@ def test_a_bright_bone_that_is_not_dark_on_t1_is_judged_by_itself(scene, knee):
 
 
 def test_a_voxel_partly_filled_in_a_thick_slice_is_no_interior():
-    data = np.ones((3, 2, 5), np.uint8)
+    data = np.ones((30, 2, 5), np.uint8)
     data[1, :, :2] = 0  # the bone begins at the third slice there
     data[2, :, 4] = 2  # and another bone follows here
-    thick = fills_its_slice(Volume(data, Grid((3, 2, 5), np.diag([0.5, 0.7, 3.0, 1]))))
+    thick = fills_its_slice(Volume(data, Grid((30, 2, 5), np.diag([0.5, 0.7, 3.0, 1]))))
     assert thick[0, 0].tolist() == [True] * 5  # the volume's ends are not the bone's
     assert thick[1, 0].tolist() == [False, False, False, True, True]
     assert thick[2, 1].tolist() == [True, True, True, False, False]
-    thin = fills_its_slice(Volume(data, Grid((3, 2, 5), np.diag([0.5, 0.7, 1.0, 1]))))
+    thin = fills_its_slice(Volume(data, Grid((30, 2, 5), np.diag([0.5, 0.7, 1.0, 1]))))
     assert thin.tolist() == (data > 0).tolist()
 
 
