@@ -14,6 +14,7 @@ from bmepipe.volume import Grid, Volume
 
 RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
 DOT_MM2 = 12.0  # a circle of 4 mm
+PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.9  # what is edema wherever it lies
 Box = tuple[slice, slice, slice]
 
 
@@ -175,13 +176,23 @@ LOOK_ALIKES: Mapping[str, Look] = {
 }
 
 
+def is_away(c: Candidate, reach_mm: float) -> bool:
+    """Say whether it lies away from the joint and is not large and dark on T1 either.
+
+    Inflammation lies beside the joint; what is faint elsewhere is mostly red marrow or the coil's
+    shading. A fracture of the sacral ala or a tumour is large and dark on T1.
+    """
+    plain = c.volume_mm3 >= PLAIN_MM3 and (c.mean_t1_ratio or 1.0) < PLAIN_T1_RATIO
+    return (c.joint_distance or 0) > reach_mm and not plain
+
+
 def looks_like(
     candidate: Candidate, min_lesion_mm3: float, joint_reach_mm: float | None = None
 ) -> str:
     """Return what a candidate is if it is no edema; an empty string if it is."""
     if candidate.volume_mm3 < min_lesion_mm3:
         return "speck"
-    if joint_reach_mm is not None and (candidate.joint_distance or 0) > joint_reach_mm:
+    if joint_reach_mm is not None and is_away(candidate, joint_reach_mm):
         return "away from the joint"
     for name, look in LOOK_ALIKES.items():
         if look(candidate):

@@ -106,9 +106,13 @@ def test_each_look_alike_is_called_by_its_name(change, reason):
 
 
 def test_candidates_far_from_the_joint_are_rejected_where_the_site_says_so():
-    away = replace(EDEMA, joint_distance=20.0)
+    away = replace(EDEMA, joint_distance=20.0, volume_mm3=100.0)
     assert looks_like(away, 10.0, joint_reach_mm=8.0) == "away from the joint"
     assert looks_like(away, 10.0) == ""
+    faint = replace(away, volume_mm3=800.0, mean_t1_ratio=1.0)
+    assert looks_like(faint, 10.0, joint_reach_mm=8.0) == "away from the joint"
+    fracture = replace(away, volume_mm3=800.0, mean_t1_ratio=0.8)  # large and dark on T1
+    assert looks_like(fracture, 10.0, joint_reach_mm=8.0) == ""
     assert looks_like(replace(EDEMA, joint_distance=7.0), 10.0, joint_reach_mm=8.0) == ""
 
 
