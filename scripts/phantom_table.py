@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.agreement import dice, lesion_agreement
+from bmepipe.analysis.agreement import LesionAgreement, dice, lesion_agreement
 from bmepipe.analysis.align import align
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
@@ -34,6 +34,7 @@ from bmepipe.volume import Volume
 
 SURFACE_ERROR_MM = 1.0
 KINDS = ("network", "true", "grown", "shrunk")
+LARGE = ("100-1000 mm3", "over 1000 mm3")
 COUNTED_ML = 0.5  # relative volume errors are of bones with more edema than this
 CLASSES = {"knee": SequenceClass.PD_FS, "ankle": SequenceClass.T2_FS}
 
@@ -83,16 +84,27 @@ def analyse(phantom: Phantom, bones: Volume) -> tuple[Volume, tuple[BoneMeasurem
     return found.edema, rows, time.perf_counter() - start
 
 
-def line(phantom: Phantom, bones: Volume) -> tuple[float | None, list[float], float, int, bool]:
-    """Print one phantom's line; return Dice, volume errors, mL, false lesions, interval hits."""
+@dataclass(frozen=True)
+class Line:
+    """What one phantom showed: volume errors in %, and hits of the interval, are per bone."""
+
+    dice: float | None
+    errors: list[float]
+    edema_ml: float
+    lesions: LesionAgreement
+    inside: list[bool]
+
+
+def line(phantom: Phantom, bones: Volume) -> Line:
+    """Print one phantom's line and return it."""
     edema, rows, seconds = analyse(phantom, bones)
     truth = {row.bone: row.edema_ml or 0.0 for row in phantom.measurements}
-    errors, inside = [], True
+    errors, inside = [], []
     for row in rows:
         real = truth.get(row.bone, 0.0)
         if real > COUNTED_ML and row.edema_ml is not None:
             errors.append(100 * (row.edema_ml - real) / real)
-            inside &= (row.edema_ml_low or 0) <= real <= (row.edema_ml_high or 0)
+            inside.append((row.edema_ml_low or 0) <= real <= (row.edema_ml_high or 0))
     overlap = dice(edema.data, phantom.edema.data)
     lesions = lesion_agreement(edema.data, phantom.edema.data, phantom.edema.grid)
     total = sum(row.edema_ml or 0.0 for row in rows)
@@ -103,7 +115,7 @@ def line(phantom: Phantom, bones: Volume) -> tuple[float | None, list[float], fl
         + " ".join(f"{error:+.1f} %" for error in errors),
         flush=True,
     )
-    return overlap, errors, total, lesions.false, inside
+    return Line(overlap, errors, total, lesions, inside)
 
 
 def main() -> None:
@@ -131,8 +143,9 @@ def main() -> None:
             confounders=[name for name in arguments.confounders.split(",") if name],
         )
         rows.append(line(phantom, find_bones(phantom, arguments.bones)))
-    overlaps = [row[0] for row in rows[: len(sick)] if row[0] is not None]
-    errors = np.abs([error for row in rows[: len(sick)] for error in row[1]])
+    seen = rows[: len(sick)]
+    overlaps = [row.dice for row in seen if row.dice is not None]
+    errors = np.abs([error for row in seen for error in row.errors])
     if overlaps:
         print(f"mean Dice {np.mean(overlaps):.3f} (target 0.85)")
     if len(errors):
@@ -140,10 +153,19 @@ def main() -> None:
             f"volume error mean {errors.mean():.1f} %, worst {errors.max():.1f} %, above 10 % in "
             f"{np.count_nonzero(errors > 10)} of {len(errors)} bones (target: none)"
         )
-        inside = [row[4] for row in rows[: len(sick)]]
-        print(f"truth between low and high in {np.mean(inside):.0%} of the cases")
+        inside = np.mean([hit for row in seen for hit in row.inside])
+        print(f"truth between low and high in {inside:.0%} of these bones (target 85 to 95 %)")
+        large = [row.lesions.by_size[size] for row in seen for size in LARGE]
+        found, there = (sum(pair[n] for pair in large) for n in (0, 1))
+        false = sum(row.lesions.false for row in seen)
+        print(
+            f"lesions of 100 mm3 and more found: {found} of {there} (target 95 %); "
+            f"false lesions: {false / len(seen):.2f} a case (target 0.2)"
+        )
     if healthy:
-        print(f"healthy: at most {max(row[2] for row in rows[len(sick) :]):.3f} mL (target 0.05)")
+        print(
+            f"healthy: at most {max(row.edema_ml for row in rows[len(sick) :]):.3f} mL (target 0.05)"
+        )
 
 
 if __name__ == "__main__":

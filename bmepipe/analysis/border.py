@@ -13,6 +13,7 @@ from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
 
 FRINGE_RADIUS_MM, FRINGE_DEPTH_MM = 1.5, 3.0
+FAINT_PROBABILITY, FAINT_MM = 0.35, 2.0
 LEVEL_REACH_MM = 4.0  # Gaussian within which a lesion's own level is averaged
 
 
@@ -39,6 +40,25 @@ def regrow_rim(
     return (
         ndimage.binary_dilation(edema, structure, steps, mask=rim | edema) if edema.any() else edema
     )
+
+
+def widened(
+    edema: NDArray[np.bool_],
+    probability: Volume,
+    bones: Volume,
+    assessable: Volume,
+    marrow: Marrow,
+) -> NDArray[np.bool_]:
+    """Return edema with the fainter marrow around it that may belong to it, within `FAINT_MM`.
+
+    The threshold cuts off the border of a lesion that hardly passes it.
+    """
+    if not edema.any():
+        return edema
+    faint = (probability.data >= FAINT_PROBABILITY) & (bones.data > 0) & assessable.data
+    if marrow.t1 is not None:
+        faint &= ~(marrow.t1.ratio < CORTEX_T1_RATIO)
+    return edema | (faint & (depth_mm(~edema, bones.grid.spacing_mm) <= FAINT_MM))
 
 
 def without_fringes(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.border import cut_at, regrow_rim, without_fringes, without_specks
+from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
 from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.joint import joint_line
@@ -86,9 +86,14 @@ def find_lesions(
     bright = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
     bright = without_fringes(bright, depth, bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
-    cuts = (cut_at(share, bright, marrow, bones.grid) for share in STEP_SHARES)
+    faint = without_fringes(
+        widened(bright, probability, bones, assessable, marrow), depth, bones.grid
+    )
     low, edema, high = (
-        without_specks(cut, rule.min_lesion_mm3, least_mm2, bones.grid) for cut in cuts
+        without_specks(
+            cut_at(share, region, marrow, bones.grid), rule.min_lesion_mm3, least_mm2, bones.grid
+        )
+        for share, region in zip(STEP_SHARES, (bright, bright, faint), strict=True)
     )
     found = _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
     return replace(found, low=low, high=high)

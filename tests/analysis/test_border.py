@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+
+from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, widened
+from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.marrow import Marrow, Reference
+from bmepipe.volume import Grid, Volume
+
+GRID = Grid((40, 12, 5), np.diag([0.5, 0.8, 3.0, 1.0]))
+
+
+def test_faint_marrow_joins_within_its_reach_in_mm_and_never_outside_the_bone() -> None:
+    bones = np.zeros(GRID.shape, np.uint8)
+    bones[:30] = 1
+    edema = np.zeros(GRID.shape, bool)
+    edema[18:22, 5, 2] = True
+    probability = np.full(GRID.shape, FAINT_PROBABILITY + 0.01, np.float32)
+    probability[:14] = 0
+    ones = np.ones(GRID.shape, np.float32)
+    t1 = np.ones(GRID.shape, np.float32)
+    t1[24] = 0.3  # cortex
+    marrow = Marrow(bones > 0, Reference(ones, ones, ones), Reference(t1, ones, ones))
+    volumes = (Volume(a, GRID) for a in (probability, bones, bones > 0))
+    wide = widened(edema, *volumes, marrow)
+    assert wide[14:24, 5, 2].all()
+    assert not wide[:14].any()
+    assert not wide[24].any()
+    assert not wide[22 + round(FAINT_MM / 0.5) :].any()
+    assert not wide[:, :, [1, 3]].any()  # the next slices are 3 mm away
+
+
+def test_low_best_and_high_drawings_hold_each_other(scene, knee):
+    made = scene()
+    sure = Volume(made.bones.data > 0, made.bones.grid)
+    found = find_lesions(detect(made.pair, made.bones, knee), made.pair, made.bones, sure, knee)
+    low, high = found.low, found.high
+    assert (low <= found.edema.data).all()
+    assert (found.edema.data <= high).all()
+    assert 0 < low.sum() < made.edema.sum() < high.sum()
