@@ -201,8 +201,8 @@ def fills_its_slice(bones: Volume) -> NDArray[np.bool_]:
 
     In a thick slice the surface of a bone that runs along the slice leaves voxels part bone, part
     fat, fluid or ligament: as far from the surface in mm as any, yet no marrow. Slices thinner than
-    `THIN_SLICE_MM` have the margin in mm for that. In the volume's first and last slice a bone counts
-    as continued, unless its section there is under `CLOSING` of that in the slice before.
+    `THIN_SLICE_MM` have the margin in mm for that. In the volume's first and last slice a bone
+    counts as continued, unless its section there is under `CLOSING` of that in the slice before.
     """
     grid = bones.grid
     if grid.spacing_mm[grid.slice_axis] < THIN_SLICE_MM:
