@@ -163,9 +163,8 @@ def main() -> None:
             f"false lesions: {false / len(seen):.2f} a case (target 0.2)"
         )
     if healthy:
-        print(
-            f"healthy: at most {max(row.edema_ml for row in rows[len(sick) :]):.3f} mL (target 0.05)"
-        )
+        most = max(row.edema_ml for row in rows[len(sick) :])
+        print(f"healthy: at most {most:.3f} mL (target 0.05)")
 
 
 if __name__ == "__main__":
