@@ -45,6 +45,9 @@ class ContrastRule:
     quiet_share : float
         Share of the contrast (ratio above 1) that is still asked for in the quietest marrow of
         scans with a T1; see `analysis.contrast.quietness`. 1 asks for all of it everywhere.
+    fluid_ratio : float, optional
+        Peak over normal marrow that only fluid reaches: 1.3 times intense edema's. None where fluid
+        is hardly brighter than edema (PD-FS).
     """
 
     seed_sd: float
@@ -54,6 +57,7 @@ class ContrastRule:
     min_lesion_mm3: float
     source: str
     quiet_share: float = 1.0
+    fluid_ratio: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
-from bmepipe.analysis.candidates import DOT_MM2, Box, describe, looks_like
+from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.joint import joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
@@ -69,21 +70,21 @@ def find_lesions(
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth = bone_depth(bones)
     joint_mm = joint_distance_mm(pair, bones, marrow, site)
-    labels, boxes = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
-    kept = np.zeros(bones.grid.shape, np.uint16)
-    rejected = []
-    for number, box in enumerate(boxes, start=1):
-        mask = labels[box] == number
+
+    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, depth)
+        facts = replace(facts, fluid_ratio=rule.fluid_ratio)
         if joint_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
-        reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
-        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if reason:
-            rejected.append(_row(0, mask, box, probability, bones, marrow, depth, reason, site))
+        if core:
+            reason = core_looks_like(facts)
         else:
-            kept[box][mask] = 1
-    bright = regrow_rim(kept > 0, probability, bones, assessable, marrow, site)
+            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
+        return reason or _vein_of_a_vertebra(mask, box, bones, site)
+
+    candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
+    kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))
+    bright = regrow_rim(kept, probability, bones, assessable, marrow, site)
     bright = without_fringes(bright, depth, bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     faint = without_fringes(
@@ -95,8 +96,45 @@ def find_lesions(
         )
         for share, region in zip(STEP_SHARES, (bright, bright, faint), strict=True)
     )
-    found = _number(edema, tuple(rejected), probability, bones, marrow, depth, site)
-    return replace(found, low=low, high=high)
+    # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
+    labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
+    cores = labels, ndimage.find_objects(labels)
+    edema, more = sift(*cores, lambda mask, box: judge(mask, box, core=True))
+    rows = tuple(
+        _row(0, mask, box, probability, bones, marrow, depth, reason, site)
+        for mask, box, reason in (*rejected, *more)
+    )
+    found = _number(edema, rows, probability, bones, marrow, depth, site)
+    return replace(found, low=low & edema, high=parts_touching(high, edema))
+
+
+def sift(
+    labels: NDArray, boxes: Sequence[Box], judge: Callable[[NDArray[np.bool_], Box], str]
+) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+    """Return the components that `judge` has no reason against, and the others with theirs."""
+    kept = np.zeros(labels.shape, bool)
+    rejected = []
+    for number, box in enumerate(boxes, start=1):
+        mask = labels[box] == number
+        reason = judge(mask, box)
+        if reason:
+            rejected.append((mask, box, reason))
+        else:
+            kept[box] |= mask
+    return kept, rejected
+
+
+def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the components of `mask` that share a voxel with `other`.
+
+    >>> parts_touching(np.array([[[1, 0, 1]]], bool), np.array([[[0, 0, 1]]], bool)).tolist()
+    [[[False, False, True]]]
+    """
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    keep = np.zeros(count + 1, bool)
+    keep[labels[other]] = True
+    keep[0] = False
+    return keep[labels]
 
 
 def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
