@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.marrow import Marrow, depth_mm
+from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow, depth_mm
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
 RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
 DOT_MM2 = 12.0  # a circle of 4 mm
-CYST_MM = 15.0
+CYST_MM, VESSEL_MM, INNER_MM = 15.0, 1.75, 8.0
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.9  # what is edema wherever it lies
 Box = tuple[slice, slice, slice]
@@ -31,7 +31,8 @@ class Candidate:
     the signal just outside the bone beside it, over the candidate's own mean; `joint_distance` from
     the joint to its nearest voxel, None where the site names no joint or none was found;
     `fluid_ratio` the signal over marrow's that fluid reaches and edema does not, None where they
-    are too near each other; `pixel_mm` the spacing within a slice.
+    are too near each other; `pixel_mm` the spacing within a slice; `in_end_slice` whether it lies
+    in the volume's first or last thick slice alone.
     """
 
     volume_mm3: float
@@ -50,6 +51,7 @@ class Candidate:
     joint_distance: float | None = None
     fluid_ratio: float | None = None
     pixel_mm: float = 0.0
+    in_end_slice: bool = False
 
 
 Look = Callable[[Candidate], bool]
@@ -84,8 +86,16 @@ def describe(
         width=width,
         thickness=thickness,
         outside_ratio=outside_ratio(mask, box, pair, bones),
+        in_end_slice=in_end_slice(box, grid),
         pixel_mm=max(s for axis, s in enumerate(grid.spacing_mm) if axis != grid.slice_axis),
     )
+
+
+def in_end_slice(box: Box, grid: Grid) -> bool:
+    """Say whether a box lies in the first or the last slice alone, of slices that are thick."""
+    start, stop = box[grid.slice_axis].start, box[grid.slice_axis].stop
+    end = stop == 1 or start == grid.shape[grid.slice_axis] - 1
+    return end and grid.spacing_mm[grid.slice_axis] >= THIN_SLICE_MM
 
 
 def axes_mm(index: NDArray, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -142,12 +152,14 @@ def is_bright_on_t1(c: Candidate) -> bool:
     """Say whether it is bright on T1, as a haemangioma or unsuppressed fat: edema never is.
 
     Inflammation beside fat that has replaced marrow reaches 1.19; but what is round, plainly bright
-    on the fat-suppressed series and not darker than marrow on T1 is a haemangioma.
+    on the fat-suppressed series and not darker than marrow on T1 is a haemangioma; away from the
+    surface and from any joint hardly darker is enough.
     """
     if c.mean_t1_ratio is None:
         return False
     ball = c.length < 1.7 * c.thickness and c.mean_ratio > 1.6
-    return c.mean_t1_ratio > (1.02 if ball else 1.2)
+    inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)
+    return c.mean_t1_ratio > ((0.95 if inner else 1.02) if ball else 1.2)
 
 
 def is_rim(c: Candidate) -> bool:
@@ -161,8 +173,13 @@ def is_rim(c: Candidate) -> bool:
 
 
 def is_vessel(c: Candidate) -> bool:
-    """Say whether it is a tube: thin, and much longer than wide."""
-    return c.radius < max(1.5, 1.3 * c.pixel_mm) and c.length > 3.5 * c.width
+    """Say whether it is a tube: thin, and much longer than wide.
+
+    Half a pixel of the circle is the grid's, and blur widens a vein of 2 mm. Edema of the marrow's
+    middle is no thin streak, so that away from the surface less length is enough.
+    """
+    longer = 3.5 if c.outside_ratio is not None else 2.3
+    return c.radius - c.pixel_mm / 2 < VESSEL_MM and c.length > longer * c.width
 
 
 def is_dot(c: Candidate) -> bool:
@@ -187,8 +204,9 @@ def is_cyst(c: Candidate) -> bool:
 
 
 def is_faint(c: Candidate) -> bool:
-    """Say whether it is fainter than anything that readers marked."""
-    return c.mean_ratio < FAINT_RATIO
+    """Say whether it is fainter than what readers marked, or faint without a sign on T1."""
+    plain_on_t1 = c.mean_t1_ratio is not None and c.mean_t1_ratio > 0.985
+    return c.mean_ratio < (1.4 if plain_on_t1 else FAINT_RATIO)
 
 
 LOOK_ALIKES: Mapping[str, Look] = {
@@ -198,8 +216,15 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "dot: vessel across the slices, or noise": is_dot,
     "cyst": is_cyst,
     "faint": is_faint,
+    "in the outermost slice only": lambda c: c.in_end_slice,
 }
-CORES = ("bright on T1: fat or haemangioma", "vessel", "cyst", "faint")
+CORES = (
+    "bright on T1: fat or haemangioma",
+    "vessel",
+    "cyst",
+    "faint",
+    "in the outermost slice only",
+)
 
 
 def is_away(c: Candidate, reach_mm: float) -> bool:
@@ -232,10 +257,8 @@ def core_looks_like(candidate: Candidate) -> str:
     The core is what is left when the faint skirt has been cut away; rims and dots are no question
     any more.
     """
-    for name in CORES:
-        if LOOK_ALIKES.get(name, lambda _: False)(candidate):
-            return name
-    return ""
+    names = (n for n, look in LOOK_ALIKES.items() if n in CORES and look(candidate))
+    return next(names, "")
 
 
 def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:

@@ -5,10 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmepipe.analysis.candidates import Candidate, axes_mm, in_plane_radius_mm, looks_like
+from bmepipe.analysis.candidates import (
+    Candidate,
+    axes_mm,
+    core_looks_like,
+    in_end_slice,
+    in_plane_radius_mm,
+    looks_like,
+)
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions, hysteresis
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 EDEMA = Candidate(
     volume_mm3=500,
@@ -103,6 +110,56 @@ def test_fat_that_shines_on_both_is_rejected_with_its_reason(scene, knee):
 )
 def test_each_look_alike_is_called_by_its_name(change, reason):
     assert looks_like(replace(EDEMA, **change), 10.0) == reason
+
+
+HAEMANGIOMA = {"mean_ratio": 2.0, "length": 11.0, "width": 10.0, "thickness": 9.0}
+SMALL = {"length": 9.0, "width": 8.0, "thickness": 6.0, "radius": 2.0, "fluid_ratio": 4.2}
+TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({**HAEMANGIOMA, "mean_t1_ratio": 1.05}, "bright on T1: fat or haemangioma"),
+        ({**HAEMANGIOMA, "mean_t1_ratio": 0.98}, ""),
+        (
+            {**HAEMANGIOMA, "mean_t1_ratio": 0.98, "outside_ratio": None},
+            "bright on T1: fat or haemangioma",
+        ),
+        ({**HAEMANGIOMA, "mean_t1_ratio": 1.15, "length": 25.0}, ""),  # inflammation beside fat
+        ({**SMALL, "peak_ratio": 4.5}, "cyst"),
+        ({**SMALL, "peak_ratio": 3.8}, ""),
+        ({**SMALL, "peak_ratio": 4.5, "fluid_ratio": None}, ""),  # PD-FS: fluid as bright as edema
+        ({**SMALL, "peak_ratio": 4.5, "length": 30.0}, ""),
+        (TUBE, ""),  # at the surface
+        ({**TUBE, "outside_ratio": None}, "vessel"),
+        ({**TUBE, "outside_ratio": None, "radius": 2.4}, ""),
+        ({**TUBE, "outside_ratio": None, "radius": 2.4, "pixel_mm": 1.5}, "vessel"),
+        ({"mean_ratio": 1.1}, "faint"),
+        ({"mean_ratio": 1.3}, ""),
+        ({"mean_ratio": 1.3, "mean_t1_ratio": 1.0}, "faint"),
+        ({"mean_ratio": 1.3, "mean_t1_ratio": None}, ""),
+        ({"in_end_slice": True}, "in the outermost slice only"),
+    ],
+)
+def test_what_is_told_by_signal_shape_and_place(change, reason):
+    assert looks_like(replace(EDEMA, **change), 10.0) == reason
+    assert core_looks_like(replace(EDEMA, **change)) == reason
+
+
+def test_a_core_is_not_asked_for_rims_and_dots():
+    assert looks_like(replace(EDEMA, slice_area_mm2=8.0), 10.0).startswith("dot")
+    assert core_looks_like(replace(EDEMA, slice_area_mm2=8.0)) == ""
+
+
+def test_end_slices_are_those_of_thick_slices():
+    thick = Grid((9, 9, 6), np.diag([0.5, 0.7, 4.0, 1]))
+    thin = Grid((9, 9, 6), np.diag([0.5, 0.7, 1.0, 1]))
+    plane = slice(2, 5), slice(3, 6)
+    assert in_end_slice((*plane, slice(5, 6)), thick)
+    assert in_end_slice((*plane, slice(0, 1)), thick)
+    assert not in_end_slice((*plane, slice(4, 6)), thick)
+    assert not in_end_slice((*plane, slice(5, 6)), thin)
 
 
 def test_candidates_far_from_the_joint_are_rejected_where_the_site_says_so():
