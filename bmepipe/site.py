@@ -46,8 +46,8 @@ class ContrastRule:
         Share of the contrast (ratio above 1) that is still asked for in the quietest marrow of
         scans with a T1; see `analysis.contrast.quietness`. 1 asks for all of it everywhere.
     fluid_ratio : float, optional
-        Peak over normal marrow that only fluid reaches: 1.3 times intense edema's. None where fluid
-        is hardly brighter than edema (PD-FS).
+        Peak over normal marrow that only fluid reaches: 1.3 times intense edema's. None where it is
+        not known.
     """
 
     seed_sd: float

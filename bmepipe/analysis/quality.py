@@ -10,11 +10,13 @@ from bmepipe.analysis.marrow import depth_mm, present_labels
 from bmepipe.analysis.shading import robust_centre
 from bmepipe.errors import ImplausibleImage
 from bmepipe.site import Site
-from bmepipe.study import Pair
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 FAT_NEIGHBOURHOOD_MM = 8.0  # fat suppression fails over regions, not in single voxels
-FAILED_RESIDUAL = 2.5  # times the usual signal of fat on the fat-suppressed series
+# Times the usual signal of fat on the fat-suppressed series.
+FAILED_RESIDUAL, WEAK_RESIDUAL, FAILED_STIR = 2.2, 1.5, 2.5
+MOST_OUTSIDE = 2.0  # residual of fat outside the bones against marrow's; 0.75 to 1.97 was seen
 LEAST_FAILED_ML = 0.3
 VOID_T1_RATIO = 0.12  # of marrow; cortex and sclerosis inside marrow keep 0.2 and more
 LEAST_VOID_ML = 0.3
@@ -134,21 +136,34 @@ def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:
     """Return the bone in regions where fat shines on the fat-suppressed series.
 
     Fat is what is as bright on T1 as typical marrow. The ratio of both images, averaged over the
-    fat of a neighbourhood, is the residual of fat; coil shading cancels in it. Where it exceeds
-    `FAILED_RESIDUAL` times its usual value, inside and outside the bones alike, suppression failed.
+    fat of a neighbourhood, is the residual of fat; coil shading cancels in it. Suppression failed
+    where it exceeds `FAILED_RESIDUAL` times its usual value, inside and outside the bones alike,
+    and around there as far as it exceeds `WEAK_RESIDUAL`: it fails more and more over centimetres.
     """
     assert pair.t1 is not None
     t1, t2fs = (shrunk(volume) for volume in (pair.t1, pair.t2fs))
     bone = shrunk(Volume(bones.data > 0, bones.grid)).data > 0.5
     level = np.median(pair.t1.data[bones.data > 0])
     fat = t1.data > 0.8 * level
-    usual = robust_centre(t2fs.data[fat & bone] / t1.data[fat & bone]) if (fat & bone).any() else 0
-    if usual <= 0:
+    if not (fat & bone).any() or not (fat & ~bone).any():
         return np.zeros(bones.grid.shape, bool)
+    usual, usual_outside = (
+        robust_centre(t2fs.data[where] / t1.data[where]) for where in (fat & bone, fat & ~bone)
+    )
+    if usual <= 0 or usual_outside <= 0:
+        return np.zeros(bones.grid.shape, bool)
+    least, weak_least = FAILED_RESIDUAL, WEAK_RESIDUAL
+    if pair.sequence_class is SequenceClass.STIR:
+        # Inversion seldom fails, and large inflammation with the tissue around it looks alike.
+        usual_outside, least, weak_least = usual, FAILED_STIR, FAILED_STIR
     inside = local_residual(t1, t2fs, fat & bone) / usual
-    outside = local_residual(t1, t2fs, fat & ~bone) / usual
+    # Most of the fat outside may lie where suppression failed: it is not usual then.
+    outside = local_residual(t1, t2fs, fat & ~bone) / min(usual_outside, MOST_OUTSIDE * usual)
+    both = np.minimum(inside, outside)
     with np.errstate(invalid="ignore"):
-        failed = (inside > FAILED_RESIDUAL) & (outside > FAILED_RESIDUAL)
+        weak, failed = (both > weak_least) & bone, both > least
+    labels, _ = ndimage.label(weak)
+    failed = np.isin(labels, np.unique(labels[failed & weak]))
     return enlarged(failed, bones) & (bones.data > 0)
 
 

@@ -129,7 +129,7 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
         ({**HAEMANGIOMA, "mean_t1_ratio": 1.15, "length": 25.0}, ""),  # inflammation beside fat
         ({**SMALL, "peak_ratio": 4.5}, "cyst"),
         ({**SMALL, "peak_ratio": 3.8}, ""),
-        ({**SMALL, "peak_ratio": 4.5, "fluid_ratio": None}, ""),  # PD-FS: fluid as bright as edema
+        ({**SMALL, "peak_ratio": 4.5, "fluid_ratio": None}, ""),
         ({**SMALL, "peak_ratio": 4.5, "length": 30.0}, ""),
         (TUBE, ""),  # at the surface
         ({**TUBE, "outside_ratio": None}, "vessel"),
@@ -138,6 +138,8 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
         ({"mean_ratio": 1.1}, "faint"),
         ({"mean_ratio": 1.3}, ""),
         ({"mean_ratio": 1.3, "mean_t1_ratio": 1.0}, "faint"),
+        ({"mean_ratio": 1.3, "mean_t1_ratio": 1.0, "volume_mm3": 2000.0}, ""),
+        ({"radius": 1.8, "length": 70.0, "width": 40.0, "thickness": 6.0}, "growth plate"),
         ({"mean_ratio": 1.3, "mean_t1_ratio": None}, ""),
         ({"in_end_slice": True}, "in the outermost slice only"),
     ],
