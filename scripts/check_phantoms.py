@@ -44,18 +44,31 @@ def faults_of_bones(anatomy: Anatomy) -> tuple[list[str], dict[str, float]]:
     return found, {name: n * STEP_MM**3 / 1000 for name, n in counts.items()}
 
 
-def counted_ml(anatomy: Anatomy, blemish: Blemish) -> tuple[float, float]:
-    """Return a lesion's volume in mL counted at random points, and its relative standard error."""
-    rng = np.random.default_rng(0)
-    reach = blemish.reach_mm
-    points = blemish.centre_mm + rng.uniform(-reach, reach, (POINTS, 3))
-    points = points[blemish.distance(points.astype(np.float32), np.float32(-3)) < 0]
+def held(anatomy: Anatomy, blemish: Blemish, points: np.ndarray) -> np.ndarray:
+    """Return those of the points that lie in a lesion and in its bone's marrow."""
     rough = anatomy.person.noise("mid", anatomy.person.to_canonical(points))
     points = points[blemish.distance(points.astype(np.float32), rough) < 0]
     f = anatomy.fields(points)
-    held = int((f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0).sum())
-    share = held / POINTS
-    return share * (2 * reach) ** 3 / 1000, float(np.sqrt((1 - share) / max(held, 1)))
+    return points[f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0]
+
+
+def counted_ml(anatomy: Anatomy, blemish: Blemish) -> tuple[float, float]:
+    """Return a lesion's volume in mL counted at random points, and its relative standard error.
+
+    A first count finds the box in which the lesion lies, a second one counts there: a lesion at a
+    bone's corner may be a small part of its ellipsoid.
+    """
+    rng = np.random.default_rng(0)
+    low, high = blemish.centre_mm - blemish.reach_mm, blemish.centre_mm + blemish.reach_mm
+    first = held(anatomy, blemish, rng.uniform(low, high, (POINTS, 3)))
+    if not len(first):
+        return 0.0, 0.0
+    slack = np.maximum(2.0, (high - low) / 30)
+    low = np.maximum(low, first.min(0) - slack)
+    high = np.minimum(high, first.max(0) + slack)
+    count = len(held(anatomy, blemish, rng.uniform(low, high, (POINTS, 3))))
+    share = count / POINTS
+    return share * float(np.prod(high - low)) / 1000, float(np.sqrt((1 - share) / max(count, 1)))
 
 
 def check(site: str, seed: int) -> tuple[list[str], dict[str, float], float]:
