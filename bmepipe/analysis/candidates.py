@@ -15,7 +15,7 @@ from bmepipe.volume import Grid, Volume
 RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate are looked at
 DOT_MM2 = 12.0  # a circle of 4 mm
 CYST_MM, VESSEL_MM, INNER_MM = 12.0, 1.75, 8.0
-SHEET_MM, SHEET_WIDTH_MM = 2.0, 15.0
+SHEET_MM, SHEET_WIDTH_MM = 3.0, 15.0
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.9  # what is edema wherever it lies
 Box = tuple[slice, slice, slice]
@@ -184,9 +184,12 @@ def is_vessel(c: Candidate) -> bool:
 
 
 def is_sheet(c: Candidate) -> bool:
-    """Say whether it is thin and wide both ways, as a growth plate."""
-    thin = c.radius - c.pixel_mm / 2 < SHEET_MM and c.thickness < 0.4 * c.width
-    return thin and c.width > SHEET_WIDTH_MM
+    """Say whether it is thin and wide both ways, as a growth plate.
+
+    By its thickness on average: where a plate meets another bright spot it is thicker.
+    """
+    mean_mm = c.volume_mm3 / (np.pi / 4 * c.length * c.width)
+    return mean_mm < SHEET_MM and c.width > SHEET_WIDTH_MM and c.thickness < 0.4 * c.width
 
 
 def is_dot(c: Candidate) -> bool:

@@ -139,7 +139,11 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
         ({"mean_ratio": 1.3}, ""),
         ({"mean_ratio": 1.3, "mean_t1_ratio": 1.0}, "faint"),
         ({"mean_ratio": 1.3, "mean_t1_ratio": 1.0, "volume_mm3": 2000.0}, ""),
-        ({"radius": 1.8, "length": 70.0, "width": 40.0, "thickness": 6.0}, "growth plate"),
+        (
+            {"volume_mm3": 5000.0, "length": 70.0, "width": 40.0, "thickness": 6.0},
+            "growth plate",
+        ),
+        ({"volume_mm3": 12000.0, "length": 70.0, "width": 40.0, "thickness": 10.0}, ""),
         ({"mean_ratio": 1.3, "mean_t1_ratio": None}, ""),
         ({"in_end_slice": True}, "in the outermost slice only"),
     ],
