@@ -1,0 +1,264 @@
+"""What surrounds the bones of the neck: discs, canal, nerves, vessels, airway, muscles, the head.
+
+Courses and sizes are drawn after anatomy, not measured, but for the cord: 13 mm wide and 7 mm deep,
+as commonly given. The frames are those of `cervical_bones`; muscles are laid out along a straight
+spine and follow its curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from bmepipe.phantom.cervical_bones import (
+    Level,
+    Point,
+    artery_place,
+    down,
+    fossa,
+    head_frame,
+    triple,
+)
+from bmepipe.phantom.layers import Fields
+from bmepipe.phantom.shapes import (
+    FAR_MM,
+    Floats,
+    capsule,
+    ellipsoid,
+    f32,
+    smooth_max,
+    smooth_min,
+    smooth_step,
+)
+
+# Centre and radii of the muscles of one side, mm; y from the middle of the vertebral bodies.
+_MUSCLES: tuple[tuple[Point, Point], ...] = (
+    ((7.5, 10.5, 8), (6.5, 3.2, 95)),  # longus of neck and head
+    ((31, 1, -28), (8, 11, 62)),  # scalenes
+    ((35, -18, 5), (6, 9, 82)),  # levator of the scapula
+    ((10, -33, -18), (9, 8.5, 78)),  # multifidus, semispinalis of the neck
+    ((15, -46, 22), (13.5, 6.5, 88)),  # semispinalis of the head
+    ((27, -49, 10), (16, 5, 82)),  # splenius
+    ((30, -33, -12), (6.5, 9, 84)),  # longissimus
+    ((24, -58, -52), (30, 4.5, 105)),  # trapezius
+    ((16, -47, -112), (15, 14, 62)),  # erector of the back
+    ((78, -46, -98), (66, 16, 34)),  # trapezius and supraspinatus at the shoulder
+    ((9.5, -31, 68), (8.5, 5.5, 12)),  # rectus, under the occiput
+    ((23, -27, 66), (9, 5.5, 11)),  # obliques
+    ((9, 41, -32), (7, 3, 42)),  # strap muscles
+    ((40, 25, -112), (34, 9, 22)),  # pectoral
+)
+
+
+def straightened(points: Floats, spine: Sequence[Level]) -> Floats:
+    """Return points with y counted from the curve through the vertebral bodies."""
+    centres = np.array([level.centre_mm for level in spine])[::-1]
+    straight = points.copy()
+    straight[..., 1] -= np.interp(points[..., 2], centres[:, 2], centres[:, 1])
+    return straight
+
+
+def mirrored(points: Floats) -> Floats:
+    """Return points with those of the left side moved to the right."""
+    half = points.copy()
+    half[..., 0] = np.abs(half[..., 0])
+    return half
+
+
+def tube(points: Floats, path: Sequence[Sequence[float]], radius_mm: float) -> Floats:
+    """Return the distance to a tube along a path of points."""
+    return np.minimum.reduce([capsule(points, a, b, radius_mm) for a, b in pairwise(path)])
+
+
+def _oval(points: Floats, path: Sequence[Sequence[float]], radius_mm: float, x: float) -> Floats:
+    # A tube `1 / x` times as wide as deep.
+    squeeze = f32([x, 1, 1])
+    return tube(points * squeeze, [f32(at) * squeeze for at in path], radius_mm)
+
+
+def discs(points: Floats, spine: Sequence[Level]) -> Fields:
+    """Return the distances to the "disc"s, to the "nucleus" of each and to the "worn" ones."""
+    disc = np.full(points.shape[:-1], FAR_MM, np.float32)
+    nucleus, worn = disc.copy(), disc.copy()
+    for above, below in pairwise(spine):
+        level, gap = between(above, below), above.gap_mm
+        local = level.local(points)
+        x, y, z = local[..., 0], local[..., 1], local[..., 2]
+        wide, deep = level.wide_mm, level.deep_mm + 0.6
+        radial = (np.abs(x / wide) ** 2.5 + np.abs(y / deep) ** 2.5) ** 0.4
+        drum = np.maximum((radial - 1) * deep, np.abs(z) - gap / 2 - 2.6)
+        disc = np.minimum(disc, drum.astype(np.float32))
+        nucleus = np.minimum(
+            nucleus, ellipsoid(local, (0, -0.5, 0.3), (0.68 * wide, 0.58 * deep, 0.52 * gap))
+        )
+        if above.name in ("C5", "C6"):
+            worn = np.minimum(worn, drum.astype(np.float32))
+    return {"disc": disc, "nucleus": nucleus, "worn": worn}
+
+
+def between(above: Level, below: Level) -> Level:
+    """Return a level in the middle of a disc."""
+    low = np.array(above.centre_mm) + down(above.lean_deg) * above.high_mm
+    high = np.array(below.centre_mm) - down(below.lean_deg) * below.high_mm
+    lean = (above.lean_deg + below.lean_deg) / 2
+    return Level("", triple((low + high) / 2), lean, below.wide_mm, below.deep_mm, 2.5)
+
+
+def canal(points: Floats, spine: Sequence[Level], radius_mm: float) -> Fields:
+    """Return the distances to the "canal" (the dural sac) and the "cord"."""
+    sac = [level.place(0, -level.deep_mm - 2.2 - radius_mm, 0) for level in spine]
+    sac.insert(0, spine[0].place(0, -17.0, 22.0))
+    sac.append(triple(np.array(sac[-1]) + np.array([0, -4.0, -30.0])))
+    cord = [level.place(0, -level.deep_mm - 1.6 - radius_mm, 0) for level in spine]
+    cord.insert(0, spine[0].place(0, -16.5, 24.0))
+    cord.append(sac[-1])
+    return {
+        "canal": _oval(points, sac, radius_mm, 0.68),
+        "cord": _oval(points, cord, 3.6, 0.58),
+    }
+
+
+def nerves(points: Floats, spine: Sequence[Level]) -> tuple[Floats, Floats]:
+    """Return the distances to the nerve roots and to the fat of the foramina around them."""
+    nerve = np.full(points.shape[:-1], FAR_MM, np.float32)
+    fat = nerve.copy()
+    for above, below in pairwise(spine):
+        level = between(above, below)
+        local = mirrored(level.local(points))
+        back = -level.deep_mm
+        path = ((7, back - 5, 2.0), (13, back - 1, 0.0), (26, back + 7, -6))
+        nerve = np.minimum(nerve, tube(local, path, 1.7))
+        fat = np.minimum(fat, capsule(local, path[0], (18, back + 3, -2), 3.8))
+    return nerve, fat
+
+
+def vessels(points: Floats, straight: Floats, spine: Sequence[Level]) -> tuple[Floats, Floats]:
+    """Return the distances to the arteries (vertebral, carotid) and to the jugular veins."""
+    axis = spine[0]
+    path = [spine[5].place(17.0, 4.0, -8.0)]
+    path += [level.place(*artery_place(level), 0) for level in reversed(spine[1:5])]
+    path += [axis.place(16.5, 1.0, -12), axis.place(18.5, -1.5, 5), axis.place(24.5, -4, 15)]
+    path += [axis.place(20, -16, 20.5), axis.place(12, -18, 24), axis.place(4, -5.5, 38)]
+    artery = tube(mirrored(points), path, 2.0)
+    half = mirrored(straight)
+    carotid = ((14, 24, -100), (22, 17, -45), (24, 14, 25), (26, 10, 80))
+    jugular = ((18, 30, -100), (31, 16, -45), (33, 8, 25), (29, 2, 82))
+    return np.minimum(artery, tube(half, carotid, 3.3)), tube(half, jugular, 5.2)
+
+
+def muscles(straight: Floats, points: Floats) -> tuple[Floats, Floats]:
+    """Return the distance to the nearest muscle and how much farther the second one is."""
+    half = mirrored(straight)
+    first = np.full(half.shape[:-1], FAR_MM, np.float32)
+    second = first.copy()
+    solids = [ellipsoid(half, centre, radii) for centre, radii in _MUSCLES]
+    # Sternomastoid: a flat strap from behind the ear to the breastbone.
+    solids.append(_oval(half, ((50, -16, 80), (38, 12, 10), (15, 43, -78)), 6.0, 0.7))
+    solids.append(ellipsoid(half, (0, 8, -1000), (1, 1, 1)))
+    for distance in solids:
+        second = np.minimum(second, np.maximum(first, distance))
+        first = np.minimum(first, distance)
+    return first, second - first
+
+
+def throat(points: Floats, straight: Floats, head: Floats) -> Fields:
+    """Return the distances to "air", the "throat"'s walls, "larynx", "gullet" and "thyroid"."""
+    upper = _oval(head, ((0, 24, 6), (0, 21, -16), (0, 19.5, -34)), 4.6, 0.42)
+    lower = _oval(straight, ((0, 20.5, 38), (0, 20, 20), (0, 27, 4)), 3.4, 0.5)
+    windpipe = tube(straight, ((0, 27, 4), (0, 26, -24), (0, 29, -70), (0, 30, -130)), 7.6)
+    tract = smooth_min(smooth_min(upper, lower, 1.5), windpipe, 1.0)
+    nose = smooth_max(
+        ellipsoid(head, (0, 58, 33), (14, 30, 14)), f32(2.2 - np.abs(head[..., 0])), 1.0
+    )
+    lung = ellipsoid(mirrored(straight), (46, 4, -142), (34, 44, 56))
+    box = ellipsoid(straight, (0, 30, 2), (18, 14, 24))
+    plate = np.abs(ellipsoid(straight, (0, 28, 2), (17, 15, 19))) - np.float32(1.0)
+    plate = smooth_max(plate, f32(26.0 - straight[..., 1]), 1.0)
+    gullet = _oval(straight, ((0, 13.0, -14), (-1, 13.5, -50), (-3, 15, -130)), 4.2, 0.55)
+    thyroid = ellipsoid(mirrored(straight), (16, 26, -30), (8, 10, 23))
+    return {
+        "air": np.minimum(np.minimum(tract, nose), lung),
+        "throat": tract - np.float32(2.2),
+        "larynx": box,
+        "plate": f32(plate),
+        "gullet": gullet,
+        "thyroid": thyroid,
+    }
+
+
+def face(head: Floats) -> Fields:
+    """Return the distances to the "tongue" and other muscles of the mouth, and to the "jaw"."""
+    half = mirrored(head)
+    tongue = ellipsoid(half, (0, 50, -12), (22, 29, 22))
+    floor = ellipsoid(half, (0, 48, -38), (15, 30, 6))
+    palate = capsule(head * f32([0.4, 1, 1]), (0, 37, 14), (0, 29, -9), 3.6)
+    lips = ellipsoid(half, (0, 88, -4), (24, 7, 17))
+    chewing = ellipsoid(half, (48, 14, -4), (9, 14, 30))
+    inner = ellipsoid(half, (30, 16, 2), (8, 12, 22))
+    jaw = _oval(half, ((0, 76, -36), (0, 79, -24)), 5.6, 0.5)
+    jaw = np.minimum(jaw, tube(half, ((7, 77, -30), (34, 40, -28), (42, 14, -24)), 6.0))
+    jaw = np.minimum(jaw, tube(half, ((42, 14, -24), (47, 4, 14)), 6.5))
+    roof = capsule(head * f32([0.3, 1, 1]), (0, 38, 18), (0, 80, 16), 2.4)
+    teeth = ellipsoid(half, (0, 80, -2), (22, 3.6, 17))
+    return {
+        "tongue": np.minimum.reduce([tongue, floor, palate, lips, chewing, inner]),
+        "jaw": np.minimum(jaw, roof),
+        "teeth": teeth,
+    }
+
+
+def brain(head: Floats) -> Fields:
+    """Return the distances to the posterior "fossa", filled with fluid, and to the "brain"."""
+    half = mirrored(head)
+    lobe = ellipsoid(half, (17, -40, 30), (30, 33, 23))
+    stem = smooth_min(
+        capsule(head * f32([0.8, 1, 1]), (0, -11, -6), (0, 0, 20), 5.6),
+        ellipsoid(head, (0, 9, 36), (15, 11, 14)),
+        3.0,
+    )
+    return {"fossa": fossa(head), "brain": np.minimum(lobe, stem)}
+
+
+def ligaments(points: Floats, straight: Floats, spine: Sequence[Level]) -> Floats:
+    """Return the distance to the longitudinal, flaval, nuchal and transverse ligaments."""
+    top = spine[0]
+    front = [level.place(0, level.deep_mm + 0.5, 0) for level in spine]
+    rear = [level.place(0, -level.deep_mm - 0.5, 0) for level in spine]
+    rear.insert(0, top.place(0, -7.0, top.high_mm + 8))
+    rear.insert(0, top.place(0, 3.0, top.high_mm + 26))
+    yellow = np.full(points.shape[:-1], FAR_MM, np.float32)
+    for above, below in pairwise(spine):
+        start = above.place(0, -above.deep_mm - 16.2, -4)
+        end = below.place(0, -below.deep_mm - 17.0, 4)
+        yellow = np.minimum(yellow, capsule(points * f32([0.2, 1, 1]), start, end, 1.3))
+    long = np.minimum(_oval(points, front, 0.8, 0.3), _oval(points, rear, 0.7, 0.3))
+    x, y, z = np.abs(straight[..., 0]), straight[..., 1], straight[..., 2]
+    nape = np.maximum.reduce([x - 0.9, y + 38.0, -60.0 - y, -45.0 - z])
+    return np.minimum.reduce([long, yellow, f32(nape)])
+
+
+def skin(points: Floats, spine: Sequence[Level], fat_mm: float) -> Floats:
+    """Return the distance to the skin of neck, shoulders and head."""
+    head = head_frame(points, spine[0])
+    straight = straightened(points, spine)
+    x, y, z = straight[..., 0], straight[..., 1], straight[..., 2]
+    at = (-140, -100, -70, -40, -10, 25, 60, 95)
+    rear = np.interp(z, at, (-76, -75, -75, -72, -66, -62, -66, -76)) - 0.8 * fat_mm
+    front = np.interp(z, at, (72, 60, 52, 52, 52, 47, 42, 38)) + 0.3 * fat_mm
+    wide = np.interp(z, at, (185, 160, 100, 66, 58, 57, 60, 62)) + 0.5 * fat_mm
+    deep = (front - rear) / 2
+    radial = (np.abs(x / wide) ** 2.3 + np.abs((y - (front + rear) / 2) / deep) ** 2.3) ** (1 / 2.3)
+    neck = smooth_max(f32((radial - 1) * deep), f32(z - 85), 8.0)
+    skull = ellipsoid(head, (0, -6, 50), (76, 101, 88))
+    jaw = ellipsoid(head, (0, 36, -6), (58, 56, 45))
+    chin = ellipsoid(head, (0, 74, -30), (30, 17, 20))
+    nose = ellipsoid(head, (0, 92, 26), (15, 18, 20))
+    top = smooth_min(smooth_min(skull, jaw, 5.0), smooth_min(chin, nose, 4.0), 4.0)
+    return f32(smooth_min(neck, top, 6.0))
+
+
+def windpipe_rings(height: Floats) -> Floats:
+    """Return 0 to 1 where a ring of cartilage lies along the windpipe."""
+    return f32(0.5 + 0.5 * np.cos(height * (2 * np.pi / 4.5))) * smooth_step(height, -16, -24)
