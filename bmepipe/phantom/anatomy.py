@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.errors import unknown_choice
-from bmepipe.phantom import ankle, cervical, hip, knee, lumbar, sacroiliac
+from bmepipe.phantom import ankle, cervical, hip, knee, lumbar, sacroiliac, shoulder
 from bmepipe.phantom.layers import Fields, Layer
 from bmepipe.phantom.lesions import Blemish, Pattern, blemish_fields
 from bmepipe.phantom.person import Person, make_person
@@ -54,6 +54,7 @@ PLANS: Mapping[str, SitePlan] = MappingProxyType(
         "cervical": cast(SitePlan, cervical),
         "lumbar": cast(SitePlan, lumbar),
         "sacroiliac": cast(SitePlan, sacroiliac),
+        "shoulder": cast(SitePlan, shoulder),
     }
 )
 

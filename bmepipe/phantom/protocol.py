@@ -42,7 +42,8 @@ class Protocol:
     snr : (float, float)
         Range of the signal-to-noise ratio of fat-suppressed yellow marrow; T1 gets five times it.
     tilt_deg : (float, float)
-        Oblique turn of the slices about the patient's long axis and about the left-right axis.
+        Oblique turn of the slices about the patient's long axis and about the left-right axis,
+        as for a right side.
     shift_px : float
         Displacement of fat against water along the rows.
     """
@@ -82,6 +83,16 @@ class Protocol:
         """Return the RAS directions of columns, rows and slices as columns, shape (3, 3)."""
         upright = f32(_PLANES[self.plane]).T
         return f32(rotation(2, self.tilt_deg[0]) @ rotation(0, self.tilt_deg[1]) @ upright)
+
+    def for_side(self, side: str) -> Protocol:
+        """Return the protocol for a side: on a left one ("L") the slices are turned in mirror.
+
+        >>> site_protocol("shoulder").for_side("L").tilt_deg
+        (-35.0, 0.0)
+        """
+        if side != "L" or not self.tilt_deg[0]:
+            return self
+        return replace(self, tilt_deg=(-self.tilt_deg[0], self.tilt_deg[1]))
 
     def grid(self, centre_mm: Floats) -> Grid:
         """Return the grid of the slices, centred on a RAS point."""
@@ -183,6 +194,19 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 thickness_mm=3.0,
                 gap_mm=0.3,
                 tilt_deg=(0.0, -20.0),
+            ),
+            Protocol(
+                "shoulder",
+                "shoulder",
+                "coronal",
+                _spin_echo(600, 12),
+                _fat_sat(3800, 50),
+                matrix=384,
+                pixel_mm=0.42,
+                slices=24,
+                thickness_mm=3.2,
+                gap_mm=0.3,
+                tilt_deg=(35.0, 0.0),
             ),
         )
     }

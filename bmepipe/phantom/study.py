@@ -125,6 +125,7 @@ def make_phantom(
         fat_saturated=scan.t2fs.technique is Technique.FAT_SAT,
     )
     anatomy = diseased_anatomy(site, seed, healthy=healthy, confounders=names)
+    scan = scan.for_side(anatomy.person.side)
     rng = np.random.default_rng([seed, 14])
     faults = _faults(anatomy, scan, names, rng)
     grid = scan.grid(anatomy.centre_mm)

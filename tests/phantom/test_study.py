@@ -30,7 +30,7 @@ def knee() -> Phantom:
     return make_phantom("knee", 3, protocol=QUICK, confounders=["cyst", "fat_sat_failure"])
 
 
-@pytest.mark.parametrize("site", ["knee", "ankle", "cervical"])
+@pytest.mark.parametrize("site", ["knee", "ankle", "cervical", "shoulder"])
 def test_same_seed_same_bytes_and_another_seed_another_person(site: str) -> None:
     thin = replace(_quick(site), slices=2)
     first, again, other = (make_phantom(site, seed, protocol=thin) for seed in (5, 5, 6))
@@ -139,7 +139,7 @@ def test_healthy_has_no_edema() -> None:
     assert all(row.edema_ml == 0 for row in found.measurements)
 
 
-@pytest.mark.parametrize("site", ["knee", "ankle", "cervical"])
+@pytest.mark.parametrize("site", ["knee", "ankle", "cervical", "shoulder"])
 def test_volume_agrees_with_an_independent_finer_count(site: str) -> None:
     anatomy = diseased_anatomy(site, 2)
     for blemish in anatomy.blemishes:
