@@ -13,7 +13,9 @@ import numpy as np
 
 from bmepipe.phantom import cervical_soft as soft
 from bmepipe.phantom.cervical_bones import BONES as BONES
-from bmepipe.phantom.cervical_bones import Level, bone_distances, down, head_frame, levels, triple
+from bmepipe.phantom.cervical_bones import bone_distances
+from bmepipe.phantom.cervical_levels import Level, down, levels, triple
+from bmepipe.phantom.cervical_others import head_frame
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
@@ -59,8 +61,8 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found |= soft.canal(points_mm, spine, person.traits["canal_mm"])
     found["nerve"], found["foramen"] = soft.nerves(points_mm, spine)
     found["artery"], found["jugular"] = soft.vessels(points_mm, straight, spine)
-    found["muscle"], found["seam"] = soft.muscles(straight, points_mm)
-    found |= soft.throat(points_mm, straight, head)
+    found["muscle"], found["seam"] = soft.muscles(straight)
+    found |= soft.throat(straight, head)
     found |= soft.face(head)
     found |= soft.brain(head)
     found["ligament"] = soft.ligaments(points_mm, straight, spine)
@@ -117,7 +119,7 @@ def _throat(f: Fields, step_mm: float) -> list[Layer]:
         Layer("ligament", f32(rings)),
         Layer("ligament", cover(f["plate"], step_mm)),
         Layer("muscle", cover(f["gullet"], step_mm)),
-        Layer("synovium", cover(f["thyroid"], step_mm) * 0.8),
+        Layer("synovium", cover(np.minimum(f["thyroid"], f["glands"]), step_mm) * 0.6),
         Layer("tendon", cover(f["teeth"], step_mm)),
         Layer("tendon", cover(f["jaw"], step_mm)),
         Layer("fat", cover(f["jaw"] + 1.8, step_mm)),
@@ -128,7 +130,7 @@ def _throat(f: Fields, step_mm: float) -> list[Layer]:
 
 def _spinal(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     dry, disc = person.traits["dry"], cover(f["disc"], step_mm)
-    nucleus = cover(f["nucleus"], 1.6) * disc
+    nucleus = cover(f["nucleus"], 2.5) * disc
     others = cover(f["others"] + 0.9, step_mm)
     return [
         Layer("fat", cover(f["foramen"], step_mm)),
@@ -139,10 +141,12 @@ def _spinal(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("ligament", film(f["canal"], 0.3, step_mm)),
         Layer("csf", cover(np.minimum(f["canal"], f["fossa"]), step_mm)),
         Layer("cord", cover(np.minimum(f["cord"], f["brain"]), step_mm)),
-        Layer("csf", f32(sheet(f["mid"], 0.12) * cover(f["brain"] + 1.0, step_mm) * 0.5)),
+        Layer(
+            "csf", f32(sheet(f["folia"] + 0.3 * f["mid"], 0.7) * cover(f["brain"], step_mm) * 0.3)
+        ),
         Layer("artery", cover(f["artery"], step_mm)),
         Layer("annulus", disc),
-        Layer("disc", f32(nucleus * 0.8)),
+        Layer("disc", f32(nucleus * 0.6)),
         Layer("disc_dry", f32(nucleus * dry)),
         Layer("disc_dry", f32(cover(f["worn"], step_mm) * person.traits["disc_loss"])),
         # C1, the upper thorax and the skull: dark rims around marrow, without a label.

@@ -1,7 +1,7 @@
 """What surrounds the bones of the neck: discs, canal, nerves, vessels, airway, muscles, the head.
 
 Courses and sizes are drawn after anatomy, not measured, but for the cord: 13 mm wide and 7 mm deep,
-as commonly given. The frames are those of `cervical_bones`; muscles are laid out along a straight
+as commonly given. The frames are those of `cervical_levels`; muscles are laid out along a straight
 spine and follow its curve.
 """
 
@@ -12,15 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from bmepipe.phantom.cervical_bones import (
-    Level,
-    Point,
-    artery_place,
-    down,
-    fossa,
-    head_frame,
-    triple,
-)
+from bmepipe.phantom.cervical_bones import artery_place
+from bmepipe.phantom.cervical_levels import Level, Point, down, mirrored, triple
+from bmepipe.phantom.cervical_others import fossa, head_frame
 from bmepipe.phantom.layers import Fields
 from bmepipe.phantom.shapes import (
     FAR_MM,
@@ -35,20 +29,21 @@ from bmepipe.phantom.shapes import (
 
 # Centre and radii of the muscles of one side, mm; y from the middle of the vertebral bodies.
 _MUSCLES: tuple[tuple[Point, Point], ...] = (
-    ((7.5, 10.5, 8), (6.5, 3.2, 95)),  # longus of neck and head
-    ((31, 1, -28), (8, 11, 62)),  # scalenes
-    ((35, -18, 5), (6, 9, 82)),  # levator of the scapula
-    ((10, -33, -18), (9, 8.5, 78)),  # multifidus, semispinalis of the neck
-    ((15, -46, 22), (13.5, 6.5, 88)),  # semispinalis of the head
-    ((27, -49, 10), (16, 5, 82)),  # splenius
-    ((30, -33, -12), (6.5, 9, 84)),  # longissimus
-    ((24, -58, -52), (30, 4.5, 105)),  # trapezius
-    ((16, -47, -112), (15, 14, 62)),  # erector of the back
-    ((78, -46, -98), (66, 16, 34)),  # trapezius and supraspinatus at the shoulder
-    ((9.5, -31, 68), (8.5, 5.5, 12)),  # rectus, under the occiput
-    ((23, -27, 66), (9, 5.5, 11)),  # obliques
-    ((9, 41, -32), (7, 3, 42)),  # strap muscles
-    ((40, 25, -112), (34, 9, 22)),  # pectoral
+    ((7.5, 11.0, 8), (7.5, 3.8, 95)),  # longus of neck and head
+    ((31, 0, -28), (11, 14, 66)),  # scalenes
+    ((37, -19, 5), (10, 11, 88)),  # levator of the scapula
+    ((11, -34, -18), (10.5, 10, 82)),  # multifidus, semispinalis of the neck
+    ((16, -47, 22), (16, 8, 92)),  # semispinalis of the head
+    ((30, -50, 10), (20, 7, 88)),  # splenius
+    ((30, -33, -12), (10, 12, 88)),  # longissimus
+    ((26, -59, -52), (34, 5.5, 112)),  # trapezius
+    ((16, -47, -112), (15, 15, 62)),  # erector of the back
+    ((78, -46, -98), (66, 18, 36)),  # trapezius and supraspinatus at the shoulder
+    ((9.5, -31, 68), (8.8, 7, 14)),  # rectus, under the occiput
+    ((23, -27, 66), (10.5, 7, 12)),  # obliques
+    ((10, 41, -32), (9, 3.4, 46)),  # strap muscles
+    ((38, 28, -118), (34, 10, 26)),  # pectoral
+    ((32, 26, 40), (14, 12, 9)),  # digastric, stylohyoid
 )
 
 
@@ -60,13 +55,6 @@ def straightened(points: Floats, spine: Sequence[Level]) -> Floats:
     return straight
 
 
-def mirrored(points: Floats) -> Floats:
-    """Return points with those of the left side moved to the right."""
-    half = points.copy()
-    half[..., 0] = np.abs(half[..., 0])
-    return half
-
-
 def tube(points: Floats, path: Sequence[Sequence[float]], radius_mm: float) -> Floats:
     """Return the distance to a tube along a path of points."""
     return np.minimum.reduce([capsule(points, a, b, radius_mm) for a, b in pairwise(path)])
@@ -75,7 +63,7 @@ def tube(points: Floats, path: Sequence[Sequence[float]], radius_mm: float) -> F
 def _oval(points: Floats, path: Sequence[Sequence[float]], radius_mm: float, x: float) -> Floats:
     # A tube `1 / x` times as wide as deep.
     squeeze = f32([x, 1, 1])
-    return tube(points * squeeze, [f32(at) * squeeze for at in path], radius_mm)
+    return tube(points * squeeze, [triple(f32(at) * squeeze) for at in path], radius_mm)
 
 
 def discs(points: Floats, spine: Sequence[Level]) -> Fields:
@@ -91,7 +79,7 @@ def discs(points: Floats, spine: Sequence[Level]) -> Fields:
         drum = np.maximum((radial - 1) * deep, np.abs(z) - gap / 2 - 2.6)
         disc = np.minimum(disc, drum.astype(np.float32))
         nucleus = np.minimum(
-            nucleus, ellipsoid(local, (0, -0.5, 0.3), (0.68 * wide, 0.58 * deep, 0.52 * gap))
+            nucleus, ellipsoid(local, (0, -0.5, 0.3), (0.8 * wide, 0.74 * deep, 0.62 * gap))
         )
         if above.name in ("C5", "C6"):
             worn = np.minimum(worn, drum.astype(np.float32))
@@ -148,77 +136,94 @@ def vessels(points: Floats, straight: Floats, spine: Sequence[Level]) -> tuple[F
     return np.minimum(artery, tube(half, carotid, 3.3)), tube(half, jugular, 5.2)
 
 
-def muscles(straight: Floats, points: Floats) -> tuple[Floats, Floats]:
+def muscles(straight: Floats) -> tuple[Floats, Floats]:
     """Return the distance to the nearest muscle and how much farther the second one is."""
     half = mirrored(straight)
     first = np.full(half.shape[:-1], FAR_MM, np.float32)
     second = first.copy()
     solids = [ellipsoid(half, centre, radii) for centre, radii in _MUSCLES]
     # Sternomastoid: a flat strap from behind the ear to the breastbone.
-    solids.append(_oval(half, ((50, -16, 80), (38, 12, 10), (15, 43, -78)), 6.0, 0.7))
-    solids.append(ellipsoid(half, (0, 8, -1000), (1, 1, 1)))
+    solids.append(_oval(half, ((50, -16, 80), (39, 11, 10), (16, 41, -78)), 8.0, 0.62))
     for distance in solids:
         second = np.minimum(second, np.maximum(first, distance))
         first = np.minimum(first, distance)
     return first, second - first
 
 
-def throat(points: Floats, straight: Floats, head: Floats) -> Fields:
+def throat(straight: Floats, head: Floats) -> Fields:
     """Return the distances to "air", the "throat"'s walls, "larynx", "gullet" and "thyroid"."""
-    upper = _oval(head, ((0, 24, 6), (0, 21, -16), (0, 19.5, -34)), 4.6, 0.42)
-    lower = _oval(straight, ((0, 20.5, 38), (0, 20, 20), (0, 27, 4)), 3.4, 0.5)
-    windpipe = tube(straight, ((0, 27, 4), (0, 26, -24), (0, 29, -70), (0, 30, -130)), 7.6)
-    tract = smooth_min(smooth_min(upper, lower, 1.5), windpipe, 1.0)
+    upper = _oval(head, ((0, 23, 6), (0, 20.5, -16), (0, 19.0, -44)), 4.2, 0.42)
+    lower = _oval(straight, ((0, 20.5, 38), (0, 20, 20), (0, 26, 2)), 3.2, 0.5)
+    windpipe = tube(straight, ((0, 28, -6), (0, 27, -24), (0, 30, -70), (0, 31, -130)), 7.4)
+    folds = _oval(straight, ((0, 26, 4), (0, 28, -8)), 2.6, 1.3)
+    tract = smooth_min(smooth_min(upper, lower, 1.5), smooth_min(windpipe, folds, 1.5), 1.0)
+    # Between the root of the tongue and the epiglottis.
+    tract = smooth_min(tract, ellipsoid(straight, (0, 27.5, 31), (11, 4.5, 6)), 1.0)
+    leaf = _oval(straight, ((0, 31, 15), (0, 26.5, 26), (0, 24.5, 38)), 1.3, 0.2)
     nose = smooth_max(
         ellipsoid(head, (0, 58, 33), (14, 30, 14)), f32(2.2 - np.abs(head[..., 0])), 1.0
     )
     lung = ellipsoid(mirrored(straight), (46, 4, -142), (34, 44, 56))
-    box = ellipsoid(straight, (0, 30, 2), (18, 14, 24))
-    plate = np.abs(ellipsoid(straight, (0, 28, 2), (17, 15, 19))) - np.float32(1.0)
-    plate = smooth_max(plate, f32(26.0 - straight[..., 1]), 1.0)
-    gullet = _oval(straight, ((0, 13.0, -14), (-1, 13.5, -50), (-3, 15, -130)), 4.2, 0.55)
-    thyroid = ellipsoid(mirrored(straight), (16, 26, -30), (8, 10, 23))
+    shell = np.abs(ellipsoid(straight, (0, 27, 0), (17, 15, 17))) - np.float32(1.1)
+    plate = smooth_max(f32(shell), f32(24.0 - straight[..., 1]), 1.0)
+    ring = ellipsoid(straight, (0, 19.0, -9), (9, 3.0, 10))  # the cricoid's plate
     return {
-        "air": np.minimum(np.minimum(tract, nose), lung),
-        "throat": tract - np.float32(2.2),
-        "larynx": box,
-        "plate": f32(plate),
-        "gullet": gullet,
-        "thyroid": thyroid,
+        "air": np.maximum(np.minimum(np.minimum(tract, nose), lung), -leaf),
+        "throat": np.minimum(tract - np.float32(2.2), leaf),
+        "larynx": ellipsoid(straight, (0, 29, 2), (17, 14, 24)),
+        "plate": f32(np.minimum(plate, ring)),
+        "gullet": _oval(straight, ((0, 13.0, -14), (-1, 13.5, -50), (-3, 15, -130)), 4.2, 0.55),
+        "thyroid": ellipsoid(mirrored(straight), (16, 26, -30), (8, 10, 23)),
     }
 
 
 def face(head: Floats) -> Fields:
-    """Return the distances to the "tongue" and other muscles of the mouth, and to the "jaw"."""
+    """Return the distances to the "tongue" and other muscles, the "glands", "jaw" and "teeth"."""
     half = mirrored(head)
-    tongue = ellipsoid(half, (0, 50, -12), (22, 29, 22))
-    floor = ellipsoid(half, (0, 48, -38), (15, 30, 6))
-    palate = capsule(head * f32([0.4, 1, 1]), (0, 37, 14), (0, 29, -9), 3.6)
-    lips = ellipsoid(half, (0, 88, -4), (24, 7, 17))
-    chewing = ellipsoid(half, (48, 14, -4), (9, 14, 30))
-    inner = ellipsoid(half, (30, 16, 2), (8, 12, 22))
-    jaw = _oval(half, ((0, 76, -36), (0, 79, -24)), 5.6, 0.5)
+    parts = [
+        ellipsoid(half, (0, 50, -12), (23, 28, 22)),  # tongue
+        ellipsoid(half, (6, 48, -37), (12, 28, 7)),  # floor of the mouth
+        capsule(head * f32([0.4, 1, 1]), (0, 37, 14), (0, 29, -9), 3.6),  # soft palate
+        ellipsoid(half, (0, 88, -4), (24, 7, 17)),  # lips
+        ellipsoid(half, (50, 14, -4), (8, 16, 30)),  # masseter
+        ellipsoid(half, (33, 18, 2), (9, 15, 24)),  # pterygoid
+        ellipsoid(half, (0, 20, 16), (17, 7, 9)),  # roof of the throat
+    ]
+    jaw = _oval(half, ((0, 76, -36), (0, 79, -22)), 5.4, 0.5)
     jaw = np.minimum(jaw, tube(half, ((7, 77, -30), (34, 40, -28), (42, 14, -24)), 6.0))
     jaw = np.minimum(jaw, tube(half, ((42, 14, -24), (47, 4, 14)), 6.5))
     roof = capsule(head * f32([0.3, 1, 1]), (0, 38, 18), (0, 80, 16), 2.4)
-    teeth = ellipsoid(half, (0, 80, -2), (22, 3.6, 17))
+    hyoid = tube(half, ((0, 39, -50), (14, 34, -50), (22, 22, -48)), 2.9)
+    glands = ellipsoid(half, (27, 38, -38), (9, 14, 11))
     return {
-        "tongue": np.minimum.reduce([tongue, floor, palate, lips, chewing, inner]),
-        "jaw": np.minimum(jaw, roof),
-        "teeth": teeth,
+        "tongue": np.minimum.reduce(parts),
+        "glands": np.minimum(glands, ellipsoid(half, (50, -2, -8), (10, 11, 24))),
+        "jaw": np.minimum(np.minimum(jaw, roof), hyoid),
+        "teeth": ellipsoid(half, (0, 80, -2), (22, 3.6, 17)),
     }
 
 
 def brain(head: Floats) -> Fields:
     """Return the distances to the posterior "fossa", filled with fluid, and to the "brain"."""
-    half = mirrored(head)
-    lobe = ellipsoid(half, (17, -40, 30), (30, 33, 23))
+    half, inner = mirrored(head), fossa(head)
     stem = smooth_min(
-        capsule(head * f32([0.8, 1, 1]), (0, -11, -6), (0, 0, 20), 5.6),
-        ellipsoid(head, (0, 9, 36), (15, 11, 14)),
+        capsule(head * f32([0.8, 1, 1]), (0, -11, -6), (0, -1, 20), 5.8),
+        ellipsoid(head, (0, 10, 37), (16, 12, 15)),
         3.0,
     )
-    return {"fossa": fossa(head), "brain": np.minimum(lobe, stem)}
+    # The cerebellum fills the rest but for the great cistern and the fourth ventricle.
+    cistern = smooth_min(
+        ellipsoid(head, (0, -26, 0), (16, 14, 6)), ellipsoid(half, (0, -26, 6), (2.5, 9, 9)), 2.0
+    )
+    ventricle = ellipsoid(head, (0, -8.5, 33), (6, 3.5, 10))
+    lobes = np.maximum.reduce(
+        [inner + 2.0, -cistern, head[..., 1] + 8.0 - 0.6 * half[..., 0], 3.0 - stem]
+    )
+    return {
+        "fossa": inner,
+        "brain": f32(np.maximum(np.minimum(lobes, stem), -ventricle)),
+        "folia": f32(np.abs(np.mod(inner, 3.4) - 1.7) + 9.0 * (inner > -2) + 9.0 * (stem < 3)),
+    }
 
 
 def ligaments(points: Floats, straight: Floats, spine: Sequence[Level]) -> Floats:
