@@ -8,9 +8,11 @@ after anatomy, not measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from bmepipe.phantom.ankle_courses import ropes
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
@@ -37,7 +39,15 @@ from bmepipe.phantom.shoulder_bones import (
     scapular_frame,
     tube,
 )
-from bmepipe.phantom.shoulder_courses import ARTERIES, BICEPS, LIGAMENTS, MUSCLES, NERVES, VEINS
+from bmepipe.phantom.shoulder_courses import (
+    ARTERIES,
+    BICEPS,
+    CORDS,
+    LIGAMENTS,
+    MUSCLES,
+    NERVES,
+    VEINS,
+)
 
 TRAITS = {
     "plane_deg": (30.0, 40.0),
@@ -50,7 +60,7 @@ TRAITS = {
     "ac_mm": (1.8, 3.6),
     "fat_mm": (3.0, 22.0),
     "fluid_mm": (0.1, 0.45),
-    "bursa_mm": (0.1, 0.7),
+    "bursa_mm": (0.1, 0.55),
     "recess_mm": (0.8, 3.0),
     "cuff_mm": (3.6, 5.4),
     "red_marrow": (0.05, 0.45),
@@ -87,11 +97,11 @@ PATTERNS = (
 )
 # The hull of the deltoid by height: its middle and half widths in x and y, in mm.
 _CAP = (
-    (-150, -100, -60, -30, 0, 18, 30, 38, 46),
-    (6, 7, 6, 4, 0, -4, -9, -13, -15),
-    (0, -1, -1, -1, -2, -3, -4, -4, -4),
-    (24, 28, 35, 42, 46.5, 44, 33, 22, 12),
-    (26, 30, 37, 43, 46, 45, 40, 33, 22),
+    (-150, -100, -60, -30, 0, 16, 26, 34),
+    (6, 7, 6, 4, 0, -4, -8, -11),
+    (0, -1, -1, -1, -2, -3, -4, -4),
+    (24, 28, 35, 42, 46.5, 43, 35, 25),
+    (26, 30, 37, 43, 46, 44, 40, 32),
 )
 
 
@@ -113,35 +123,43 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     )
     found["labrum"] = _labrum(points, head, person)
     found["cuff"] = _cuff(arm, points, head, traits["cuff_mm"])
-    found["bursa"] = _bursa(arm, points, head, humerus, traits["cuff_mm"])
+    found["roof"] = np.minimum(head - np.float32(3.4 + traits["cuff_mm"]), humerus - 2.6)
+    found["bursa"] = _bursa(points, found["roof"])
     found["recess"], found["pouch"] = _recess(points, head, traits["recess_mm"])
     found["tendon"] = ropes(_led(points, arm), BICEPS)
     found["ligament"] = ropes(points, LIGAMENTS)
     for name, lines in (("vein", VEINS), ("artery", ARTERIES), ("nerve", NERVES)):
         found[name] = ropes(points, lines)
-    found["muscle"], found["seam"] = _muscles(points)
-    found["deltoid"] = _deltoid(points)
+    found["cord"] = ropes(points, CORDS)
+    mantle = _mantle(points, _flesh(points_mm, points), found["roof"])
+    found["muscle"], found["seam"] = _muscles(points, *mantle)
     found["chest"] = _chest(points_mm)
     found["rib"] = _ribs(points_mm, found["chest"])
     found["height"] = arm[..., 2].copy()
     found["lateral"] = points[..., 0].copy()
+    found["scar"] = _tent(arm)
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
     if "growth_plate" in traits:
-        found |= _growth_plate(found, arm)
+        found |= _growth_plate(found)
     return found
 
 
 def body(points_mm: Floats, person: Person) -> Floats:
     """Return the distance to the skin at canonical points; fine on a grid of 4 mm."""
-    points = scapular_frame(points_mm, person)
+    flesh = _flesh(points_mm, scapular_frame(points_mm, person))
+    return f32(flesh - np.float32(person.traits["fat_mm"] + 1.5))
+
+
+def _flesh(points_mm: Floats, points: Floats) -> Floats:
+    """Return the distance to the surface beneath the subcutaneous fat."""
     arm = capsule(points, (4, 0, -70), (6, 0, -220), 43.0)
-    top = capsule(points, (-14, -6, 8), (-110, -10, 34), 39.0)
+    top = capsule(points, (-9, -6, 6), (-110, -10, 25), 39.0)
     whole = smooth_min(smooth_min(_hull(points), arm, 6.0), top, 8.0)
     trunk = ellipsoid(points_mm, (-172, -14, -130), (158, 112, 200))
     whole = smooth_min(whole, trunk, 12.0)
     front = tube(points, ((-30, 34, 0, 24), (-90, 74, 6, 34)))
-    return f32(smooth_min(whole, front, 10.0) - np.float32(person.traits["fat_mm"] + 1.5))
+    return smooth_min(whole, front, 10.0)
 
 
 def _cortices(arm: Floats, points: Floats) -> Fields:
@@ -180,59 +198,81 @@ def _cuff(arm: Floats, points: Floats, head: Floats, thick_mm: float) -> Floats:
     below = (np.abs(around - 6.0) - 112.0) * 0.45
     end = 0.86 * arm[..., 0] - 0.5 * arm[..., 2] - 15.0
     start = -14.0 - points[..., 0]
-    return f32(np.maximum.reduce([shell, f32(interval), f32(below), f32(end), start]))
+    ends = f32(np.maximum.reduce([f32(interval), f32(below), f32(end), start]))
+    return smooth_max(f32(shell), ends, 0.9)
 
 
-def _bursa(arm: Floats, points: Floats, head: Floats, humerus: Floats, thick_mm: float) -> Floats:
+def _bursa(points: Floats, roof: Floats) -> Floats:
     """Return the distance to the sheet between cuff and deltoid, under the acromion."""
-    outer = np.minimum(head - np.float32(3.4 + thick_mm), humerus - np.float32(2.6))
-    where = np.maximum(points[..., 2] * -1 - 20.0, -points[..., 0] - 16.0)
-    return f32(np.abs(outer) + np.maximum(where, 0))
+    where = np.maximum(-points[..., 2] - 20.0, -points[..., 0] - 16.0)
+    return f32(np.abs(roof) + np.maximum(where, 0))
 
 
 def _recess(points: Floats, head: Floats, thick_mm: float) -> tuple[Floats, Floats]:
-    # The axillary recess hangs below the head, in a fold of the capsule.
-    pouch = ellipsoid(points, (-13, 0, -25.5), (12.5, 15, 6.0 + thick_mm))
-    inner = ellipsoid(points, (-13, 0, -25.5), (11, 13.5, 4.0 + thick_mm))
-    wet = np.abs(smooth_max(inner, f32(1.2 - head), 0.8) + 0.9) - np.float32(0.35 * thick_mm)
-    # Fluid also gathers below the coracoid and in the sheath of the biceps.
+    """Return the distances to fluid in the recesses and to the fold of capsule below the head."""
+    high = 1.2 + thick_mm
+    pouch = ellipsoid(points, (-13, 0, -23.5), (9.5, 13, high))
+    # Fluid also gathers below the coracoid.
     subcoracoid = ellipsoid(points, (-22, 21, 11), (5, 0.7 * thick_mm, 4))
-    return f32(np.minimum(wet, subcoracoid)), pouch
+    return np.minimum(pouch, subcoracoid), f32(np.maximum(pouch - 1.5, points[..., 2] + 17.0))
 
 
-def _muscles(points: Floats) -> tuple[Floats, Floats]:
+def _muscles(points: Floats, *mantle: Floats) -> tuple[Floats, Floats]:
     # The nearest belly, and how near the second is: the seam of fat lies between the two.
     first = np.full(points.shape[:-1], FAR_MM, np.float32)
     second = first.copy()
-    for parts in MUSCLES.values():
-        belly = tube(points, parts[0])
-        for part in parts[1:]:
-            belly = smooth_min(belly, tube(points, part), 2.5)
+    for belly in (*mantle, *_bellies(points)):
         second = np.minimum(second, np.maximum(first, belly))
         first = np.minimum(first, belly)
     return first, second - first
 
 
+def _bellies(points: Floats) -> Iterator[Floats]:
+    for parts in MUSCLES.values():
+        belly = tube(points, parts[0])
+        for part in parts[1:]:
+            belly = smooth_min(belly, tube(points, part), 2.5)
+        yield belly
+
+
+@cache
+def _cap() -> tuple[Floats, ...]:
+    # A smooth curve through the table, finely enough to be read off linearly.
+    height = np.linspace(_CAP[0][0], _CAP[0][-1], 120)
+    return f32(height), *(f32(PchipInterpolator(_CAP[0], row)(height)) for row in _CAP[1:])
+
+
 def _hull(points: Floats) -> Floats:
-    return _section(points[..., 2], points[..., 0], points[..., 1], _CAP)
-
-
-def _section(along: Floats, u: Floats, v: Floats, table: Sequence[Sequence[float]]) -> Floats:
     # Distance to a rod of changing, rounded section, closed at its top.
-    mid_u, mid_v, wide, deep = (
-        np.interp(along, table[0], row).astype(np.float32) for row in table[1:]
+    height, *rows = _cap()
+    along = points[..., 2]
+    mid_x, mid_y, wide, deep = (np.interp(along, height, row).astype(np.float32) for row in rows)
+    around = np.hypot((points[..., 0] - mid_x) / wide, (points[..., 1] - mid_y) / deep) - 1
+    return smooth_max(f32(around * np.minimum(wide, deep)), along - height[-1], 5.0)
+
+
+def _mantle(points: Floats, flesh: Floats, roof: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the distances to deltoid, trapezius, pectoralis: what lies right under the fat.
+
+    `roof` is the distance to the surface that the deltoid glides on.
+    """
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    # The first two start at clavicle, acromion and spine: one below that line, one above it.
+    line = f32(37.0 - 12.0 * smooth_step(y, -18, -44) + 3.0 * smooth_step(y, 0, 14))
+    edge = f32(x + 40.0 + 0.30 * z - 0.45 * np.maximum(y, 0) + 0.25 * np.maximum(-y - 20, 0))
+    # Down to the shaft of the humerus; thin towards the chest.
+    thick = 18.0 - 5.0 * smooth_step(z, 0, 30) + 9.0 * smooth_step(z, -14, -56)
+    thick = (thick - 13.0 * smooth_step(z, -80, -125)) * np.sqrt(smooth_step(edge, 0, 34))
+    top = f32(z - line + 0.5 * np.maximum(x - 6.0, 0))
+    deltoid = [flesh + 0.8, -flesh - thick, -edge, top, 0.9 - roof]
+    thin = 3.0 + 7.0 * smooth_step(x, -26, -70)
+    trapezius = [flesh + 0.8, -flesh - thin, x + 22.0, line + 2.0 - z]
+    pectoralis = [flesh + 0.8, -flesh - 13.0, edge - 6.0, 14.0 - 0.5 * x - y, z - 22.0]
+    return (
+        f32(np.maximum.reduce(deltoid)),
+        f32(np.maximum.reduce(trapezius)),
+        f32(np.maximum.reduce(pectoralis)),
     )
-    around = np.hypot((u - mid_u) / wide, (v - mid_v) / deep) - 1
-    return smooth_max(f32(around * np.minimum(wide, deep)), f32(along - table[0][-1]), 3.0)
-
-
-def _deltoid(points: Floats) -> Floats:
-    # A thick cap around the lateral shoulder, thinner downwards, open towards the chest.
-    hull, z = _hull(points), points[..., 2]
-    thick = 15.0 - 3.0 * smooth_step(z, -10, 30) - 4.0 * smooth_step(z, -60, -110)
-    open_ = -points[..., 0] - 24.0 - 0.25 * z + 0.55 * np.maximum(points[..., 1], 0)
-    top = z - 38.0 + 0.45 * np.maximum(points[..., 0] - 4.0, 0)
-    return f32(np.maximum.reduce([hull + 0.8, -hull - thick, f32(open_), f32(top), -120.0 - z]))
 
 
 def _chest(points_mm: Floats) -> Floats:
@@ -246,10 +286,10 @@ def _ribs(points_mm: Floats, chest: Floats) -> Floats:
     return f32(np.hypot(chest + 6.5, between * 0.75) - 4.8)
 
 
-def _growth_plate(f: Fields, arm: Floats) -> Fields:
+def _growth_plate(f: Fields) -> Fields:
     # Tent-shaped, 2.4 mm thick, where the scar of the humerus would lie.
     wavy = 1.3 * f["broad"]
-    border = np.where(f["bone.humerus"] < 1, np.abs(_tent(arm) + wavy) - 1.2, FAR_MM)
+    border = np.where(f["bone.humerus"] < 1, np.abs(f["scar"] + wavy) - 1.2, FAR_MM)
     return {"border.growth_plate": f32(border), "amount.growth_plate": cover(f32(border), 1.0)}
 
 
@@ -264,12 +304,12 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     skin, traits = f["body"], person.traits
     beneath = cover(skin + np.float32(0.7 * traits["fat_mm"] + 1.5), step_mm)
     belly = f32(cover(f["muscle"], step_mm) * beneath)
-    deltoid = f32(cover(f["deltoid"], step_mm) * beneath)
     wall = cover(f["chest"] - 7.0, step_mm)
     fluid = traits["fluid_mm"]
     # The hood is muscle where it starts and tendon at the tuberosities.
     fleshy = smooth_step(f["lateral"], -6, -16)
     hood = cover(f["cuff"], step_mm)
+    moist = np.clip(0.3 + 0.35 * f["broad"], 0, 0.8)
     return [
         Layer("skin", cover(skin, step_mm)),
         Layer("fat", cover(skin + 1.8, step_mm)),
@@ -283,25 +323,24 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("fascia", f32(film(f["muscle"] - 0.2, 0.3, step_mm) * beneath * 0.4)),
         Layer("muscle", belly),
         Layer("fat", f32(sheet(f["seam"], 0.8) * belly * 0.7)),
-        Layer("fascia", f32(film(f["deltoid"] - 0.2, 0.3, step_mm) * beneath * 0.4)),
-        Layer("muscle", deltoid),
-        Layer("fat", f32(sheet(f["mid"], 0.07) * np.maximum(belly, deltoid) * 0.5)),
-        Layer("fat", cover(f["pouch"] - 1.0, step_mm)),
+        Layer("fat", f32(sheet(f["mid"], 0.07) * belly * 0.5)),
+        Layer("tendon", f32(cover(f["cord"], step_mm) * 0.8)),
         Layer("ligament", cover(f["pouch"], step_mm)),
-        Layer("fluid", cover(f["recess"], step_mm)),
+        # Folds of synovium in the fluid.
+        Layer("fluid", f32(cover(f["recess"], step_mm) * np.clip(0.65 + 0.3 * f["mid"], 0, 1))),
         Layer("vein", cover(f["vein"], step_mm)),
         Layer("artery", cover(f["artery"], step_mm)),
         Layer("nerve", cover(f["nerve"], step_mm)),
-        Layer("fat", cover(f["bursa"] - 1.6, step_mm)),
+        Layer("fat", cover(f["bursa"] - 1.1, step_mm)),
         Layer("tendon", hood),
         Layer("muscle", f32(hood * fleshy)),
-        Layer("fluid", f32(cover(f["bursa"] - np.float32(traits["bursa_mm"]), step_mm) * 0.7)),
+        Layer("fluid", f32(cover(f["bursa"] - np.float32(traits["bursa_mm"]), step_mm) * moist)),
         Layer("ligament", cover(f["ligament"], step_mm)),
         Layer("cartilage", cover(f["head_cartilage"], step_mm)),
         Layer("cartilage", cover(f["gap"], step_mm)),
         Layer("fluid", f32(film(f["middle"], fluid, step_mm) * cover(f["gap"], step_mm))),
         Layer("labrum", cover(f["labrum"], step_mm)),
-        Layer("fluid", f32(cover(f["tendon"] - np.float32(0.7 * fluid), step_mm) * 0.6)),
+        Layer("fluid", f32(cover(f["tendon"] - np.float32(0.7 * fluid), step_mm) * 0.4)),
         Layer("tendon", cover(f["tendon"], step_mm)),
         Layer("ligament", cover(f["acromioclavicular"] - 1.5, step_mm)),
         Layer("cartilage", cover(f["acromioclavicular"], step_mm)),
@@ -316,6 +355,9 @@ def marrow(f: Fields, person: Person, bone: str) -> list[Layer]:
     if bone == "humerus":
         # Red marrow stays in the metaphysis and leaves head and tuberosities.
         share = share * smooth_step(f["height"], 4, -22)
+        wavy = np.clip(1 - np.abs(f["scar"] + 1.3 * f["broad"]) / 0.9, 0, 1)
+        uneven = np.clip(0.6 + 0.5 * f["mid"], 0, 1) * np.float32(person.traits["scar"])
+        dense = np.maximum(dense, wavy * uneven)
     return [
         Layer("red_marrow", f32(np.clip(share, 0.0, 0.9))),
         Layer("sclerosis", f32(dense)),

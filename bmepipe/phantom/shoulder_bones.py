@@ -20,9 +20,11 @@ The clavicle is drawn after anatomy: 145 mm long, 22 x 11 mm at its flat lateral
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from bmepipe.phantom.person import Person
 from bmepipe.phantom.shapes import (
@@ -71,12 +73,14 @@ _EDGES = (
     ((-38, -18), (0.83, -0.56)),
 )
 _CLAVICLE: tuple[Station, ...] = (
-    (-20, 9, 40, 5.2),
-    (-28, 14, 42.5, 5.6),
-    (-42, 24, 43, 5.4),
-    (-56, 42, 41, 5.8),
-    (-70, 66, 36, 6.2),
-    (-88, 92, 30, 6.6),
+    (-19, 5, 38.5, 5.2),
+    (-28, 13, 40.5, 5.6),
+    (-42, 25, 42, 5.4),
+    (-51, 37, 41.5, 5.6),
+    (-60, 52, 39.5, 5.8),
+    (-70, 68, 36.5, 6.2),
+    (-82, 85, 33, 6.4),
+    (-95, 102, 29, 7.2),
     (-108, 120, 26, 9.0),
 )
 
@@ -135,9 +139,10 @@ def _scapula(points: Floats, person: Person) -> Floats:
     head = smooth_max(f32((rim - taper) * 13.5), f32(np.abs(x + 40.0) - 21.0), 1.2)
     whole = smooth_min(head, _blade(points), 3.0)
     border = tube(points, ((-37, -2, -16, 6.5), (-66, -7, -62, 5.4), (-100, -5, -114, 6.0)))
-    whole = smooth_min(whole, border, 2.0)
-    whole = smooth_min(whole, tube(points, _CORACOID), 2.5)
-    spine = smooth_min(_shelf(points), tube(points, _CREST), 1.5)
+    neck = tube(points, ((-46, -3, -6, 8.0), (-62, -7, -26, 4.5), (-74, -9, -52, 3.0)))
+    whole = smooth_min(smooth_min(whole, border, 2.0), neck, 3.0)
+    whole = smooth_min(whole, tube(points, _fine(_CORACOID)), 2.5)
+    spine = smooth_min(_shelf(points), tube(points, _fine(_CREST)), 1.5)
     return smooth_min(smooth_min(whole, spine, 1.5), _acromion(points, person), 2.5)
 
 
@@ -158,7 +163,7 @@ def blade_height(x: Floats) -> Floats:
 def _shelf(points: Floats) -> Floats:
     """Return the distance to the plate of the spine, from the blade up to the crest."""
     x = np.clip(points[..., 0], -132, -30)
-    crest = np.array(_CREST).T
+    crest = np.array(_fine(_CREST)).T
     root_y, root_z = blade_height(x), f32(4.0 + 6.0 * smooth_step(x, -120, -55))
     tip_y = np.interp(x, crest[0], crest[1]).astype(np.float32)
     tip_z = np.interp(x, crest[0], crest[2]).astype(np.float32)
@@ -179,22 +184,34 @@ def _acromion(points: Floats, person: Person) -> Floats:
     radius = np.hypot(y + 4.0, z + 14.0) - 51.0
     tip = smooth_step(angle, 0.12, 0.48)
     hook = np.float32(person.traits["hook_mm"]) * tip
-    across = np.abs(x + 6.5 + 3.0 * tip + 10.0 * np.minimum(angle, 0)) - 7.2 + 3.0 * tip
-    along = np.abs(angle + 0.07) * 48.0 - 20.5
-    thick = np.abs(radius + hook + 0.06 * np.maximum(x + 5, 0) ** 1.3) - 1.2
+    across = np.abs(x + 6.5 + 3.0 * tip + 10.0 * np.minimum(angle, 0)) - 6.5 + 3.0 * tip
+    along = np.abs(angle + 0.07) * 48.0 - 19.8
+    thick = np.abs(radius + hook + 0.06 * np.maximum(x + 5, 0) ** 1.3) - 0.5
     outer = np.maximum(np.maximum(across, along), thick)
     inside = np.minimum(outer, 0)
     square = np.maximum(across, 0) ** 2 + np.maximum(along, 0) ** 2 + np.maximum(thick, 0) ** 2
-    return f32(np.sqrt(square) + inside - 3.3)
+    return f32(np.sqrt(square) + inside - 4.0)
 
 
 def _clavicle(points: Floats) -> Floats:
     # Flat at its lateral end: squeezed from front to back there.
     flat = 1.0 - 0.42 * smooth_step(points[..., 1], 50, 16)
     lateral = points.copy()
-    middle_x = np.interp(points[..., 1], [s[1] for s in _CLAVICLE], [s[0] for s in _CLAVICLE])
+    course = np.array(_fine(_CLAVICLE)).T
+    middle_x = np.interp(points[..., 1], course[1], course[0]).astype(np.float32)
     lateral[..., 0] = (points[..., 0] - middle_x) * flat + middle_x
-    return tube(lateral, _CLAVICLE)
+    # Its end faces the acromion and does not lie on it.
+    return smooth_max(tube(lateral, _fine(_CLAVICLE)), f32(points[..., 0] + 18.5), 1.0)
+
+
+@cache
+def _fine(stations: tuple[Station, ...], pieces: int = 3) -> tuple[Station, ...]:
+    """Return a smooth course through stations as more of them."""
+    table = np.array(stations)
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(table[:, :3], axis=0), axis=1))])
+    middle = [np.linspace(a, b, pieces, endpoint=False) for a, b in pairwise(along)]
+    found = PchipInterpolator(along, table)(np.concatenate([*middle, along[-1:]]))
+    return tuple((float(x), float(y), float(z), float(r)) for x, y, z, r in found)
 
 
 def tube(points: Floats, stations: Sequence[Station]) -> Floats:
