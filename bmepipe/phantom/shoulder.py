@@ -248,7 +248,9 @@ def _hull(points: Floats) -> Floats:
     along = points[..., 2]
     mid_x, mid_y, wide, deep = (np.interp(along, height, row).astype(np.float32) for row in rows)
     around = np.hypot((points[..., 0] - mid_x) / wide, (points[..., 1] - mid_y) / deep) - 1
-    return smooth_max(f32(around * np.minimum(wide, deep)), along - height[-1], 5.0)
+    side, top = f32(around * np.minimum(wide, deep)) + 20.0, along - height[-1] + 16.0
+    corner = np.hypot(np.maximum(side, 0), np.maximum(top, 0))  # its edge is rounded by 20 mm
+    return f32(np.minimum(np.maximum(side, top), 0) + corner - 20.0)
 
 
 def _mantle(points: Floats, flesh: Floats, roof: Floats) -> tuple[Floats, Floats, Floats]:
@@ -267,7 +269,8 @@ def _mantle(points: Floats, flesh: Floats, roof: Floats) -> tuple[Floats, Floats
     deltoid = [flesh + 0.8, -flesh - thick, -edge, top, 0.9 - roof]
     thin = 3.0 + 7.0 * smooth_step(x, -26, -70)
     trapezius = [flesh + 0.8, -flesh - thin, x + 22.0, line + 2.0 - z]
-    pectoralis = [flesh + 0.8, -flesh - 13.0, edge - 6.0, 14.0 - 0.5 * x - y, z - 22.0]
+    broad = 13.0 * np.sqrt(smooth_step(z, 37, 10))  # from the clavicle downwards
+    pectoralis = [flesh + 0.8, -flesh - broad, edge - 6.0, 14.0 - 0.5 * x - y]
     return (
         f32(np.maximum.reduce(deltoid)),
         f32(np.maximum.reduce(trapezius)),
@@ -323,7 +326,7 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("fascia", f32(film(f["muscle"] - 0.2, 0.3, step_mm) * beneath * 0.4)),
         Layer("muscle", belly),
         Layer("fat", f32(sheet(f["seam"], 0.8) * belly * 0.7)),
-        Layer("fat", f32(sheet(f["mid"], 0.07) * belly * 0.5)),
+        Layer("fat", f32(sheet(f["mid"], 0.07) * belly * 0.35)),
         Layer("tendon", f32(cover(f["cord"], step_mm) * 0.8)),
         Layer("ligament", cover(f["pouch"], step_mm)),
         # Folds of synovium in the fluid.
