@@ -55,7 +55,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["ahead"], found["height"] = straight[..., 1].copy(), points_mm[..., 2].copy()
     # The arches have a thicker cortex than the bodies (0.4 to 0.9 mm at the endplates: Panjabi et
     # al. 2001, 10.1097/00007632-200111150-00016).
-    thick = f32(0.6 + 0.6 * smooth_step(found["ahead"], -8, -13))
+    thick = f32(0.6 + 0.3 * smooth_step(found["ahead"], -8, -13))
     found |= {f"cortex.{name}": thick for name in BONES}
     found |= soft.discs(points_mm, spine)
     found |= soft.canal(points_mm, spine, person.traits["canal_mm"])

@@ -45,6 +45,7 @@ class Level:
     gap_mm: float = 5.0  # the disc below
     spine_mm: float = 12.0  # length of the spinous process behind the laminae
     drop_mm: float = 8.0  # how far its tip lies below
+    bulge_mm: float = 0.6  # how far the disc below stands out
 
     def local(self, points_mm: Floats) -> Floats:
         """Return points in the vertebra's own frame, shape (..., 3)."""
@@ -89,12 +90,13 @@ def levels(lordosis_deg: float, slope_deg: float, loss: float) -> tuple[Level, .
     rows: list[Level] = []
     for name, wide, deep, high, disc, share, spine, drop in _SPINE:
         lean = slope_deg + share * lordosis_deg
-        gap = disc * (1 - loss * (name in _WORN))
+        lost = loss * (name in _WORN)
+        gap, bulge = disc * (1 - lost), 0.6 + 4.0 * lost
         if rows:
             above = rows[-1]
             place = place + down(above.lean_deg) * (above.high_mm + above.gap_mm / 2)
             place = place + down(lean) * (above.gap_mm / 2 + high)
-        rows.append(Level(name, triple(place), lean, wide, deep, high, gap, spine, drop))
+        rows.append(Level(name, triple(place), lean, wide, deep, high, gap, spine, drop, bulge))
     middle = np.array(rows[3].centre_mm)
     return tuple(replace(row, centre_mm=triple(np.array(row.centre_mm) - middle)) for row in rows)
 

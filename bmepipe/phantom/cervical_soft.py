@@ -74,7 +74,7 @@ def discs(points: Floats, spine: Sequence[Level]) -> Fields:
         level, gap = between(above, below), above.gap_mm
         local = level.local(points)
         x, y, z = local[..., 0], local[..., 1], local[..., 2]
-        wide, deep = level.wide_mm, level.deep_mm + 0.6
+        wide, deep = level.wide_mm, level.deep_mm + above.bulge_mm
         radial = (np.abs(x / wide) ** 2.5 + np.abs(y / deep) ** 2.5) ** 0.4
         drum = np.maximum((radial - 1) * deep, np.abs(z) - gap / 2 - 2.6)
         disc = np.minimum(disc, drum.astype(np.float32))
@@ -116,7 +116,7 @@ def nerves(points: Floats, spine: Sequence[Level]) -> tuple[Floats, Floats]:
         level = between(above, below)
         local = mirrored(level.local(points))
         back = -level.deep_mm
-        path = ((7, back - 5, 2.0), (13, back - 1, 0.0), (26, back + 7, -6))
+        path = ((7, back - 5, 2), (13, back - 1, 0), (26, back + 7, -6), (38, back + 8, -24))
         nerve = np.minimum(nerve, tube(local, path, 1.7))
         fat = np.minimum(fat, capsule(local, path[0], (18, back + 3, -2), 3.8))
     return nerve, fat
@@ -240,7 +240,8 @@ def ligaments(points: Floats, straight: Floats, spine: Sequence[Level]) -> Float
         yellow = np.minimum(yellow, capsule(points * f32([0.2, 1, 1]), start, end, 1.3))
     long = np.minimum(_oval(points, front, 0.8, 0.3), _oval(points, rear, 0.7, 0.3))
     x, y, z = np.abs(straight[..., 0]), straight[..., 1], straight[..., 2]
-    nape = np.maximum.reduce([x - 0.9, y + 38.0, -60.0 - y, -45.0 - z])
+    thin = 1.1 * smooth_step(z, -70, 10) - 0.4
+    nape = np.maximum.reduce([x - thin, y + 38.0, -60.0 - y])
     return np.minimum.reduce([long, yellow, f32(nape)])
 
 
