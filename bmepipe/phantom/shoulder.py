@@ -163,11 +163,10 @@ def _flesh(points_mm: Floats, points: Floats) -> Floats:
 
 
 def _cortices(arm: Floats, points: Floats) -> Fields:
-    # A thin plate around the head, a thick tube at the shaft, two thin tables in the blade.
-    away = smooth_step(points[..., 0], -50, -64) * smooth_step(points[..., 2], 34, 28)
+    # A thin plate around the head, thick tubes at the shafts of humerus and clavicle.
     return {
-        "cortex.humerus": 0.9 + 2.4 * smooth_step(arm[..., 2], -28, -72),
-        "cortex.scapula": f32(1.0 + 0.2 * away),
+        "cortex.humerus": f32(0.9 + 2.4 * smooth_step(arm[..., 2], -28, -72)),
+        "cortex.scapula": np.full(points.shape[:-1], 1.0, np.float32),
         "cortex.clavicle": f32(1.1 + 0.9 * smooth_step(points[..., 1], 24, 60)),
     }
 

@@ -59,9 +59,9 @@ _CREST: tuple[Station, ...] = (
     (-18, -36, 28, 6.0),
 )
 _CORACOID: tuple[Station, ...] = (
-    (-40, 2, 10, 9.0),
-    (-39, 11, 19, 7.6),
-    (-32, 23, 21, 6.4),
+    (-40, 2, 9, 9.0),
+    (-39, 11, 16.5, 7.4),
+    (-32, 23, 18.5, 6.2),
     (-18, 35, 12, 5.4),
 )
 # Outline of the blade as half planes: a point on each edge and its outward normal, in x and z.
@@ -74,11 +74,11 @@ _EDGES = (
 )
 _CLAVICLE: tuple[Station, ...] = (
     (-19, 5, 38.5, 5.2),
-    (-28, 13, 40.5, 5.6),
-    (-42, 25, 42, 5.4),
-    (-51, 37, 41.5, 5.6),
-    (-60, 52, 39.5, 5.8),
-    (-70, 68, 36.5, 6.2),
+    (-28, 13, 41.5, 5.6),
+    (-42, 25, 44, 5.4),
+    (-51, 37, 44, 5.6),
+    (-60, 52, 42, 5.8),
+    (-70, 68, 38, 6.2),
     (-82, 85, 33, 6.4),
     (-95, 102, 29, 7.2),
     (-108, 120, 26, 9.0),
@@ -127,7 +127,7 @@ def glenoid_radius(scapular_mm: Floats, person: Person) -> Floats:
     """Return how far out from the middle of the glenoid a point lies; 1 on its pear-shaped rim."""
     y, z = scapular_mm[..., 1], scapular_mm[..., 2] + 1.0
     version = np.float32(np.tan(np.deg2rad(person.traits["version_deg"])))
-    wide = 14.3 - 4.2 * smooth_step(z, 0, 17)
+    wide = 13.1 - 3.6 * smooth_step(z, 0, 17)
     return f32(np.hypot((y - version * (scapular_mm[..., 0] + 27.0)) / wide, z / 18.0))
 
 
@@ -184,7 +184,7 @@ def _acromion(points: Floats, person: Person) -> Floats:
     radius = np.hypot(y + 4.0, z + 14.0) - 51.0
     tip = smooth_step(angle, 0.12, 0.48)
     hook = np.float32(person.traits["hook_mm"]) * tip
-    across = np.abs(x + 6.5 + 3.0 * tip + 10.0 * np.minimum(angle, 0)) - 6.5 + 3.0 * tip
+    across = np.abs(x + 6.5 + 3.0 * tip + 10.0 * np.minimum(angle, 0)) - 5.6 + 2.6 * tip
     along = np.abs(angle + 0.07) * 48.0 - 19.8
     thick = np.abs(radius + hook + 0.06 * np.maximum(x + 5, 0) ** 1.3) - 0.5
     outer = np.maximum(np.maximum(across, along), thick)

@@ -55,8 +55,8 @@ CORDS: tuple[tuple[Line, float], ...] = (
 LIGAMENTS: tuple[tuple[Line, float], ...] = (
     (((-18, 34, 16), (-16, 27, 27), (-9, 15, 35)), 1.6),  # coracoacromial
     (((-22, 31, 18), (-17, 21, 29), (-11, 9, 34)), 1.6),
-    (((-37, 15, 26), (-42, 22, 38)), 1.9),  # conoid
-    (((-34, 20, 26), (-33, 18, 38)), 1.9),  # trapezoid
+    (((-37, 15, 23), (-42, 24, 40)), 1.9),  # conoid
+    (((-34, 20, 23), (-33, 17, 39)), 1.9),  # trapezoid
     (((-26, 24, 20), (-8, 22, 20), (8, 22, 14)), 1.3),  # coracohumeral
 )
 # These turn with the arm at their lateral end.
