@@ -36,7 +36,7 @@ SIDED = False
 CENTRE_MM = (0.0, -14.0, 6.0)
 GROWING = False  # has growth plates
 RED = True  # the marrow is largely red
-REACH_MM = 84.0
+REACH_MM = 78.0
 
 
 def _spine(person: Person) -> tuple[Level, ...]:
@@ -177,15 +177,15 @@ def _patterns() -> tuple[Pattern, ...]:
         level = at[name]
         side = 1 if upper else -1
         place = level.place(0, ahead * level.deep_mm, side * (level.high_mm - 2.5))
-        return Spot(name, place, 6.0, triple(-side * down(level.lean_deg)))
+        return Spot(name, place, 6.0, triple(-side * down(level.lean_deg)), 4.0)
 
     def spot(name: str, x: float, y: float, z: float) -> Spot:
-        return Spot(name, at[name].place(x, y, z), 5.0)
+        return Spot(name, at[name].place(x, y, z), 6.0, deepest_mm=2.5)
 
     def pair(upper: str, lower: str, ahead: float = 0.2) -> tuple[Spot, Spot]:
         return endplate(upper, False, ahead), endplate(lower, True, ahead)
 
-    dens = Spot("C2", at["C2"].place(0, 0, 10.0), 4.0, triple(-down(at["C2"].lean_deg)))
+    dens = Spot("C2", at["C2"].place(0, 0, 10.0), 5.0, triple(-down(at["C2"].lean_deg)), 3.0)
     return (
         Pattern("Modic I, C5/C6", pair("C5", "C6"), 1.0, wide),
         Pattern("Modic I, C6/C7", pair("C6", "C7"), 0.8, wide),

@@ -30,13 +30,15 @@ EDEMA = "edema"
 class Spot:
     """A place where a lesion may start: canonical mm, and how far from it, in mm.
 
-    With a `normal`, as at an endplate, the lesion is a band across that direction.
+    With a `normal`, as at an endplate, the lesion is a band across that direction. Its middle lies
+    no deeper than `deepest_mm` below the surface, which small bones must set.
     """
 
     bone: str
     centre_mm: tuple[float, float, float]
     spread_mm: float = 9.0
     normal: tuple[float, float, float] | None = None
+    deepest_mm: float = 14.0
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def _edema(
         radii = mean_radius * np.array([1.5, 1.25, 0.53])
     touching = rng.random() < 0.87
     deep = (0.15, 0.6) if touching else (1.2, 2.0)
-    depth = float(np.clip(rng.uniform(*deep) * radii[1], 1.5, 14))
+    depth = float(np.clip(rng.uniform(*deep) * radii[1], 1.5, spot.deepest_mm))
     centre = _pick(ground, spot, depth, rng)
     grade = ("mild", "moderate", "intense")[int(rng.choice(3, p=(0.25, 0.45, 0.30)))]
     return Blemish(
