@@ -36,7 +36,11 @@ SURFACE_ERROR_MM = 1.0
 KINDS = ("network", "true", "grown", "shrunk")
 LARGE = ("100-1000 mm3", "over 1000 mm3")
 COUNTED_ML = 0.5  # relative volume errors are of bones with more edema than this
-CLASSES = {"knee": SequenceClass.PD_FS, "ankle": SequenceClass.T2_FS}
+CLASSES = {
+    "knee": SequenceClass.PD_FS,
+    "ankle": SequenceClass.T2_FS,
+    "shoulder": SequenceClass.T2_FS,
+}
 
 
 def numbers(text: str) -> list[int]:

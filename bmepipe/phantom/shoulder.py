@@ -355,8 +355,10 @@ def marrow(f: Fields, person: Person, bone: str) -> list[Layer]:
     dense = 0.16 * smooth_step(f["gap"], 4.5, 0.5)
     share = person.traits["red_marrow"] + 0.10 * f["broad"] + 0.05 * f["mid"]
     if bone == "humerus":
-        # Red marrow stays in the metaphysis and leaves head and tuberosities.
-        share = share * smooth_step(f["height"], 4, -22)
+        # Red marrow stays longest, in patches, in the metaphysis: not in the head, less in the
+        # shaft.
+        place = smooth_step(f["height"], 4, -16) * (1 - 0.7 * smooth_step(f["height"], -32, -74))
+        share = share * place * np.clip(0.75 + 0.35 * f["broad"], 0.2, 1.2)
         wavy = np.clip(1 - np.abs(f["scar"] + 1.3 * f["broad"]) / 0.9, 0, 1)
         uneven = np.clip(0.6 + 0.5 * f["mid"], 0, 1) * np.float32(person.traits["scar"])
         dense = np.maximum(dense, wavy * uneven)
