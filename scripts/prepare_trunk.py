@@ -1,10 +1,10 @@
 """Turn phantoms and public shapes of spine, pelvis and hip into shape sources for training.
 
-    python scripts/prepare_trunk.py SHAPES CACHE
+    python scripts/prepare_trunk.py SHAPES CACHE [shapes] [SITE ...]
 
-SHAPES holds ``spl_abdomen/seg.nrrd`` and ``lhdl/*.vtp``; what is missing is left out. CACHE is a
-folder outside the repository. Phantoms of every site, the knee too, are made anew from seeds that
-no test and no table uses (1000 and above).
+SHAPES holds ``spl_abdomen/seg.nrrd``, ``spl_head_neck/seg.nrrd`` and ``lhdl/*.vtp``; what is
+missing is left out. CACHE is a folder outside the repository. Phantoms of every site are made anew
+from seeds that no test and no table uses (1000 and above).
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ from bmepipe.training.tissues import TISSUES
 SPACING_MM = 1.5
 FIRST_SEED = 1000
 # How many phantoms of each site, and the side of the cube that is taken from them.
-PHANTOMS = {"lumbar": (8, 250.0), "sacroiliac": (6, 220.0), "hip": (5, 190.0), "knee": (8, 170.0)}
+PHANTOMS = {
+    "lumbar": (8, 250.0), "sacroiliac": (8, 220.0), "hip": (8, 190.0), "knee": (8, 170.0),
+    "ankle": (10, 150.0), "shoulder": (10, 160.0), "cervical": (10, 190.0),
+}  # fmt: skip
 BONES = {
     "femur": "femur", "tibia": "tibia", "patella": "patella", "fibula": "fibula",
     "sacrum": "sacrum", "ilium": "hip_bone", "ischium": "hip_bone", "pubis": "hip_bone",
-    "ilium_left": "hip_bone", "ilium_right": "hip_bone",
+    "ilium_left": "hip_bone", "ilium_right": "hip_bone", "C2": "axis",
+    "humerus": "humerus", "scapula": "scapula", "clavicle": "clavicle",
+    "talus": "talus", "calcaneus": "calcaneus", "navicular": "navicular", "cuboid": "cuboid",
 }  # fmt: skip
 SOFT = {
     "skin": "skin", "fat": "fat", "septum": "fat", "muscle": "muscle_a", "fascia": "tendon",
@@ -38,6 +43,7 @@ SOFT = {
     "fluid": "fluid", "synovium": "fluid", "vein": "vein", "artery": "artery", "nerve": "nerve",
     "disc": "disc", "disc_dry": "disc", "annulus": "annulus", "csf": "csf", "cord": "cord",
     "labrum": "meniscus", "growth_plate": "cartilage",
+    "red_marrow": "other_bone",  # of bones without a label
 }  # fmt: skip
 # Numbers of the abdominal atlas -> our tissues.
 ABDOMEN = {
@@ -46,6 +52,13 @@ ABDOMEN = {
     "organ_a": (3, 4), "organ_b": (9, 13), "organ_c": (10, 51, 52, 145, 146),
     "muscle_a": (131, 231, 138, 238), "muscle_b": (137, 237, 133, 233),
     "muscle_c": (135, 136, 235, 236, 32), "muscle_d": (139, 140, 143, 239, 240, 241),
+}  # fmt: skip
+# Numbers of the atlas of head and neck -> our tissues.
+NECK = {
+    "axis": (12,), "vertebra": (*range(13, 18), 21), "other_bone": (10, 11, *range(22, 37)),
+    "muscle_a": (51, 52, 53, 54), "muscle_b": (55, 56, 57, 58), "muscle_c": (59, 60, 63, 64),
+    "muscle_d": (61, 62), "artery": (*range(101, 109), 111, 112), "vein": (109, 110, 113, 114),
+    "organ_a": (115, 116, 117), "organ_b": (118, 119, 120), "organ_c": (9, 28, 49, 50),
 }  # fmt: skip
 
 
@@ -64,9 +77,28 @@ def phantom_source(site: str, seed: int, field_mm: float) -> np.ndarray:
 
 def abdomen_source(path: Path) -> np.ndarray:
     """Return the abdominal atlas on our spacing, axes RAS, with fluid in the spinal canal."""
+    return with_arches(grown_bones(with_canal(atlas(path, ABDOMEN))))
+
+
+def neck_source(path: Path) -> np.ndarray:
+    """Return the atlas of head and neck on our spacing, axes RAS, with canal and discs."""
+    labels = with_canal(atlas(path, NECK))
+    bodies = np.isin(labels, (TISSUES["axis"], TISSUES["vertebra"]))
+    # A disc is what a closing along the column adds in front of the canal.
+    tall = ndimage.binary_closing(bodies, np.ones((1, 1, 9)))
+    canal = labels == TISSUES["csf"]
+    front = np.where(canal.any(1), canal.shape[1] - canal[:, ::-1].argmax(1), labels.shape[1])
+    middle = np.median(front[canal.any(1)])
+    ahead = np.arange(labels.shape[1])[None, :, None] > middle - 4
+    labels[tall & ~bodies & (labels == 0) & ahead] = TISSUES["disc"]
+    return with_arches(labels)
+
+
+def atlas(path: Path, names: dict[str, tuple[int, ...] | range]) -> np.ndarray:
+    """Return an atlas's label map in our numbers and spacing, axes RAS."""
     data, header = nrrd.read(str(path))
     table = np.zeros(1024, np.uint8)
-    for name, numbers in ABDOMEN.items():
+    for name, numbers in names.items():
         table[list(numbers)] = TISSUES[name]
     steps = np.diag(header["space directions"])  # LPS; the axes are the patient's
     labels = table[data]
@@ -77,8 +109,7 @@ def abdomen_source(path: Path) -> np.ndarray:
     zoom = np.abs(steps) / SPACING_MM
     index = [np.minimum((np.arange(round(n * z)) / z).astype(int), n - 1)
              for n, z in zip(labels.shape, zoom, strict=True)]  # fmt: skip
-    labels = np.ascontiguousarray(labels[np.ix_(*index)])
-    return with_arches(grown_bones(with_canal(labels)))
+    return np.ascontiguousarray(labels[np.ix_(*index)])
 
 
 def with_canal(labels: np.ndarray) -> np.ndarray:
@@ -103,7 +134,8 @@ def with_arches(labels: np.ndarray) -> np.ndarray:
     front = ndimage.median_filter(np.array(front, float), 15, mode="nearest")
     front = np.interp(np.arange(labels.shape[2]), heights, front)
     behind = np.arange(labels.shape[1])[None, :, None] < front
-    return np.where((labels == TISSUES["vertebra"]) & behind, TISSUES["arch"], labels)
+    bony = np.isin(labels, (TISSUES["vertebra"], TISSUES["axis"]))
+    return np.where(bony & behind, TISSUES["arch"], labels)
 
 
 def grown_bones(labels: np.ndarray) -> np.ndarray:
@@ -186,6 +218,9 @@ def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
         if (shapes / "spl_abdomen/seg.nrrd").is_file():
             labels = abdomen_source(shapes / "spl_abdomen/seg.nrrd")
             save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM, column=True))
+        if (shapes / "spl_head_neck/seg.nrrd").is_file():
+            labels = neck_source(shapes / "spl_head_neck/seg.nrrd")
+            save_source(cache / "shape_neck.npz", make_source(labels, SPACING_MM))
         if (shapes / "lhdl").is_dir():
             bones = pelvis_source(shapes / "lhdl")
             for seed in range(3):

@@ -89,7 +89,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "labels": labels,
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
-    multiple = 1
+    multiple = 2 if stored["network"].get("fold") else 1
     for stride in stored["network"]["strides"]:
         multiple *= stride
     inference = {

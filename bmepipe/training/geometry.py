@@ -21,21 +21,30 @@ class View:
     shift_mm : float
         Spread of the field's middle around the joint's.
     tilt_rad : float
-        Spread of the turn about the left-right axis: oblique coronal scans of a sacrum lie by up
-        to 45 degrees between the body's axes.
+        Spread of the turn about the left-right axis.
+    tilt_mean_rad : float
+        Its mean: oblique coronal scans along a sacrum lie by some 40 degrees between the body's
+        axes (30, 40 and 49 in the three looked at), their upper end to the front.
     bend_mm : float
         Half the height over which a joint bends.
     planes : tuple of float
         How often slices are stacked along x, y and z.
     coil : float
         How often a surface coil lies behind the body.
+    free : float
+        Share of the samples in which any tissue has any grey, whatever physics says.
+    turn_rad : float
+        Spread of the turns about each axis.
     """
 
     shift_mm: float = 14.0
     tilt_rad: float = 0.0
+    tilt_mean_rad: float = 0.0
     bend_mm: float = 12.0
     planes: tuple[float, float, float] = (1.0, 1.0, 1.0)
     coil: float = 0.0
+    free: float = 0.4
+    turn_rad: float = 0.17
 
 
 def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> Tensor:
@@ -47,12 +56,12 @@ def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> T
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
-def random_affine(rng: torch.Generator, device: str) -> Tensor:
+def random_affine(rng: torch.Generator, device: str, turn_rad: float = 0.17) -> Tensor:
     """Return a random linear map, shape (3, 3): scale, shear, rotation, and mirrored x or not."""
     scale = torch.diag(torch.exp(normal(rng, 0.10, device) + normal(rng, 0.06, device, 3)))
     shear = torch.eye(3, device=device) + normal(rng, 0.05, device, 9).reshape(3, 3)
     wide = chance(rng, 0.1)  # now and then a leg that lies across the scanner's axes
-    angles = normal(rng, 0.45 if wide else 0.17, device, 3)
+    angles = normal(rng, 0.45 if wide else turn_rad, device, 3)
     rotation = torch.eye(3, device=device)
     for axis, angle in enumerate(angles.tolist()):
         rotation = rotation @ _turn(axis, angle, device)
@@ -100,9 +109,10 @@ def random_points(
     points = lattice_mm(shape, spacing_mm, device)
     shift = normal(rng, view.shift_mm, device, 3)
     points = points + shift[:, None, None, None]
-    linear = random_affine(rng, device)
-    if view.tilt_rad:
-        linear = linear @ _turn(0, float(normal(rng, view.tilt_rad, "cpu")), device)
+    linear = random_affine(rng, device, view.turn_rad)
+    if view.tilt_rad or view.tilt_mean_rad:
+        tilt = view.tilt_mean_rad + float(normal(rng, view.tilt_rad, "cpu"))
+        linear = linear @ _turn(0, tilt, device)
     points = torch.einsum("ij,jxyz->ixyz", linear, points)
     for knots, size_mm in ((4, uniform(rng, 0.0, 5.0)), (8, uniform(rng, 0.0, 1.8))):
         field = smooth_field(shape, knots, rng, device, channels=3)

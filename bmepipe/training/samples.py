@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bmepipe.errors import BadSettings
-from bmepipe.training.chance import integer
+from bmepipe.training.chance import integer, normal, uniform
 from bmepipe.training.geometry import View
 from bmepipe.training.sources import load_source
-from bmepipe.training.synthesis import Packed, Sample, pack, synthesise
+from bmepipe.training.synthesis import Packed, Sample, pack, synthesise_several
 from bmepipe.training.tissues import label_table
 
+USES = 4  # of every batch
+WAITING = 12  # batches that are kept to come again
 Batch = tuple[Tensor, Tensor, Tensor]  # image (n, 1, x, y, z), bones and inside (n, x, y, z)
 
 
@@ -26,31 +28,35 @@ class SourceGroup:
     """Files of shape sources, and how often one of them is drawn against other groups.
 
     A group that is not `labelled` shows what the network must leave alone: another site's bones, of
-    which nothing is to be found. `shapes`, where given, replace those of the training; the other
-    settings are those of `geometry.View`.
+    which nothing is to be found. `shapes`, where given, replace those of the training; `centre` is a
+    tissue in whose middle the fields of view lie; the other settings are those of `geometry.View`.
     """
 
     pattern: str
     weight: float = 1.0
     labelled: bool = True
     shapes: tuple[tuple[int, int, int], ...] = ()
+    centre: str = ""
     shift_mm: float = 14.0
     tilt_rad: float = 0.0
+    tilt_mean_rad: float = 0.0
     bend_mm: float = 12.0
     planes: tuple[float, float, float] = (1.0, 1.0, 1.0)
     coil: float = 0.0
+    free: float = 0.4
+    turn_rad: float = 0.17
 
     @property
     def view(self) -> View:
         """How widely the scans differ in where and how they lie."""
-        return View(self.shift_mm, self.tilt_rad, self.bend_mm, self.planes, self.coil)
+        return View(**{f.name: getattr(self, f.name) for f in fields(View)})
 
 
 class SampleStream(IterableDataset[Batch]):
-    """Batches without end; every batch comes twice, the second time mirrored.
+    """Batches without end; every batch comes `USES` times, every second time mirrored.
 
-    Making a sample costs more than a step of training on it, and a mirrored knee is the other
-    knee: the second use is nearly as good as a new sample.
+    Making a sample costs about as much as a step of training on it, and a mirrored knee is the
+    other knee: with another brightness and noise it is nearly as good as a new sample.
 
     Parameters
     ----------
@@ -84,16 +90,19 @@ class SampleStream(IterableDataset[Batch]):
         rng = torch.Generator()
         rng.manual_seed(1_000_003 * self.seed + 101 * self.start + (worker.id if worker else 0))
         loaded = load_groups(self.groups, self.targets)
-        waiting: Batch | None = None
+        waiting: list[tuple[Batch, int]] = []  # batches and how often each is to come again
         while True:
             group = draw(loaded, rng)
             shapes = group.shapes or self.shapes
             shape = shapes[integer(rng, 0, len(shapes) - 1)]
-            batch = stack([sample(group, shape, rng) for _ in range(self.batch)])
+            batch = stack(samples(group, shape, rng, self.batch))
             yield batch
-            if waiting is not None:  # not at once after its twin
-                yield mirrored(waiting)
-            waiting = batch
+            waiting.append((mirrored(batch), USES - 1))
+            for _ in range(USES - 1 if len(waiting) >= WAITING else 0):
+                again, left = waiting.pop(integer(rng, 0, len(waiting) - 1))
+                yield altered(again, rng)
+                if left > 1:
+                    waiting.append((mirrored(again), left - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +129,7 @@ def load_groups(groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = ()) 
     for group in groups:
         paths = sorted(glob.glob(group.pattern))
         if paths:
-            packed = tuple(pack(load_source(Path(p)), "cpu") for p in paths)
+            packed = tuple(pack(load_source(Path(p)), "cpu", group.centre) for p in paths)
             table = torch.tensor(label_table(targets))
             loaded.append(
                 Group(group.weight, group.labelled, packed, group.shapes, group.view, table)
@@ -140,11 +149,23 @@ def draw(groups: list[Group], rng: torch.Generator) -> Group:
     return groups[int(torch.multinomial(weights, 1, generator=rng))]
 
 
-def sample(group: Group, shape: tuple[int, int, int], rng: torch.Generator) -> Sample:
-    """Return a sample of any of a group's sources."""
+def samples(
+    group: Group, shape: tuple[int, int, int], rng: torch.Generator, count: int
+) -> list[Sample]:
+    """Return samples of any one of a group's sources, all in one position."""
     source = group.sources[integer(rng, 0, len(group.sources) - 1)]
-    made = synthesise(source, shape, rng, view=group.view, table=group.table)
-    return made if group.labelled else replace(made, bones=torch.zeros_like(made.bones))
+    made = synthesise_several(source, shape, rng, count, view=group.view, table=group.table)
+    if group.labelled:
+        return made
+    return [replace(one, bones=torch.zeros_like(one.bones)) for one in made]
+
+
+def altered(batch: Batch, rng: torch.Generator) -> Batch:
+    """Return the batch with another brightness curve and more noise."""
+    image, bones, inside = batch
+    curve = float(torch.exp(normal(rng, 0.2, "cpu")))
+    noise = uniform(rng, 0.0, 0.05) * torch.randn(image.shape, generator=rng)
+    return (image.clamp(min=0) ** curve + noise).clamp(0, 2) * inside[:, None], bones, inside
 
 
 def stack(samples: list[Sample]) -> Batch:
@@ -171,4 +192,4 @@ def validation_set(
     rng.manual_seed(987_654_321)
     loaded = load_groups(tuple(group for group in groups if group.labelled), targets)
     turns = [loaded[n % len(loaded)] for n in range(count)]
-    return [stack([sample(g, (*g.shapes, shape)[0], rng)]) for g in turns]
+    return [stack(samples(g, (*g.shapes, shape)[0], rng, 1)) for g in turns]

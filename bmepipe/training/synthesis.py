@@ -39,8 +39,16 @@ class Sample:
     inside: Tensor  # bool
 
 
-def pack(source: Source, device: str) -> Packed:
-    """Return the source as one tensor on `device`."""
+def pack(source: Source, device: str, centre: str = "") -> Packed:
+    """Return the source as one tensor on `device`.
+
+    Parameters
+    ----------
+    source : Source
+    device : str
+    centre : str
+        Tissue in whose middle every field of view is centred; else see `_centres`.
+    """
     layers = (source.labels, source.bone_depth, source.joint_distance, source.body_distance)
     voxels = torch.zeros(source.labels.shape, dtype=torch.int32)
     for byte, layer in enumerate(layers):
@@ -48,20 +56,22 @@ def pack(source: Source, device: str) -> Packed:
     return Packed(
         voxels.flatten().to(device),
         tuple(source.labels.shape),
-        _centres(source),
+        _centres(source, centre),
         source.spacing_mm,
         source.complete,
     )
 
 
-def _centres(source: Source) -> tuple[tuple[float, ...], ...]:
+def _centres(source: Source, centre: str) -> tuple[tuple[float, ...], ...]:
     """Return where fields of view are centred.
 
     On the column of discs and on the bones if there are discs, else on the cartilage of the joint;
     in a whole pelvis also on the sacrum and on each hip joint.
     """
     labels = torch.from_numpy(source.labels)
-    bones = (labels > 0) & (labels <= LAST_BONE)
+    if centre and (only := labels == TISSUES[centre]).any():
+        return (tuple(only.nonzero().float().mean(0).tolist()),)
+    bones = (labels > 0) & (labels < TISSUES["other_bone"])
     discs, cartilage = (labels == TISSUES[name] for name in ("disc", "cartilage"))
     marks = [bones] if not cartilage.any() else [cartilage]
     if discs.any():
@@ -97,7 +107,21 @@ def synthesise(
     view: View | None = None,
     table: Tensor | None = None,
 ) -> Sample:
-    """Return one random image of a joint.
+    """Return one random image of a joint; `synthesise_several` with one image."""
+    return synthesise_several(packed, shape, rng, 1, device, view, table)[0]
+
+
+@torch.no_grad()
+def synthesise_several(
+    packed: Packed,
+    shape: tuple[int, int, int],
+    rng: torch.Generator,
+    count: int,
+    device: str = "cpu",
+    view: View | None = None,
+    table: Tensor | None = None,
+) -> list[Sample]:
+    """Return random images of one position of a joint, each of another contrast and slicing.
 
     Parameters
     ----------
@@ -105,25 +129,28 @@ def synthesise(
     shape : tuple of int
         Voxels of 2 mm: x to the right, y to the front, z up.
     rng : torch.Generator
-        On the CPU; the same state gives the same sample.
+        On the CPU; the same state gives the same samples.
+    count : int
     view : View, optional
     table : Tensor, optional
         The label of each tissue number, as of `tissues.label_table`.
     """
     view = view or View()
+    table = torch.tensor(label_table(())) if table is None else table
     points = random_points(shape, SPACING_MM, rng, device, view)
     centre = packed.centres[integer(rng, 0, len(packed.centres) - 1)]
-    bones = look_up(packed, points, centre).labels
+    bones = table.to(device)[look_up(packed, points, centre).labels.long()]
     fine = doubled(points)
     tissues = look_up(packed, fine, centre)
-    labels = dress(tissues, packed.complete, rng, device)
-    labels = add_cortex(labels, tissues.bone_depth, fine[2], rng, device)
-    marrow = (labels > 0) & (labels <= LAST_BONE)
-    # Half of the samples keep to physics; in the other half any tissue has any grey.
-    contrast = "free" if chance(rng, 0.4) else CONTRASTS[integer(rng, 0, 2)]
-    signal = paint(labels, marrow, contrast, rng, device)
-    image, inside, lit = acquire(signal, rng, device, view)
-    image = normalise(image, inside)
-    table = torch.tensor(label_table(())) if table is None else table
-    bones = torch.where(lit, table.to(device)[bones.long()], 0)
-    return Sample(image, bones.to(torch.uint8), inside)
+    samples = []
+    for _ in range(count):
+        labels = dress(tissues, packed.complete, rng, device)
+        labels = add_cortex(labels, tissues.bone_depth, fine[2], rng, device)
+        marrow = (labels > 0) & (labels <= LAST_BONE)
+        # A part of the samples keeps to physics; in the others any tissue has any grey.
+        contrast = "free" if chance(rng, view.free) else CONTRASTS[integer(rng, 0, 2)]
+        signal = paint(labels, marrow, contrast, rng, device)
+        image, inside, lit = acquire(signal, rng, device, view)
+        seen = torch.where(lit, bones, 0).to(torch.uint8)
+        samples.append(Sample(normalise(image, inside), seen, inside))
+    return samples

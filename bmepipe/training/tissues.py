@@ -4,7 +4,8 @@ from __future__ import annotations
 
 TISSUES: dict[str, int] = {
     "air": 0,
-    # 1 to 15 are kept for bones, in the numbers of the network's labels.
+    # 1 to 15 are kept for bones, in the numbers of the network's labels. Bones of joints that no
+    # source holds together share a number.
     "femur": 1,
     "tibia": 2,
     "patella": 3,
@@ -13,6 +14,15 @@ TISSUES: dict[str, int] = {
     "sacrum": 6,
     "hip_bone": 7,
     "arch": 8,  # of a vertebra, with its processes
+    "axis": 9,  # the second vertebra of the neck, with its dens
+    "humerus": 9,
+    "scapula": 10,
+    "clavicle": 11,
+    "talus": 9,
+    "calcaneus": 10,
+    "navicular": 11,
+    "cuboid": 12,
+    "other_bone": 15,  # painted as bone, but nothing to be found
     "fat": 16,
     "fat_pad": 17,
     "muscle_a": 18,
@@ -40,7 +50,7 @@ TISSUE_COUNT = 40
 LAST_BONE = 15
 # Numbered apart, but one bone: no cortex between them.
 ONE_BONE = (("vertebra", "arch"),)
-SHAFTS = ("femur", "tibia", "fibula")  # their cortex thickens away from the joint
+SHAFTS = ("femur", "tibia", "fibula", "humerus")  # their cortex thickens away from the joint
 # Tissues that share the greys of another.
 LIKE = {"fat_pad": "fat", "annulus": "meniscus", "cord": "nerve"}
 MUSCLES = ("muscle_a", "muscle_b", "muscle_c", "muscle_d")
@@ -56,7 +66,7 @@ def label_table(targets: tuple[str, ...]) -> list[int]:
         numbers.
     """
     if not targets:
-        return [n if n <= LAST_BONE else 0 for n in range(TISSUE_COUNT)]
+        return [n if n < TISSUES["other_bone"] else 0 for n in range(TISSUE_COUNT)]
     table = [0] * TISSUE_COUNT
     for label, names in enumerate(targets, start=1):
         for name in names.split("+"):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bmepipe.errors import BadSettings
-from bmepipe.training.samples import SampleStream, SourceGroup, load_groups
+from bmepipe.training.samples import USES, SampleStream, SourceGroup, load_groups
 from bmepipe.training.sources import Source, load_source, make_source
+from bmepipe.training.synthesis import pack
 from bmepipe.training.tissues import GREYS, LAST_BONE, MUSCLES, TISSUE_COUNT, TISSUES
 
 
@@ -52,7 +53,13 @@ def test_a_complete_anatomy_goes_on_sideways() -> None:
 
 
 def test_tissues_have_numbers_and_greys_of_their_own() -> None:
-    assert len(set(TISSUES.values())) == len(TISSUES)
+    soft = [number for number in TISSUES.values() if number > LAST_BONE]
+    assert len(set(soft)) == len(soft)
+    # Bones of joints that are never scanned together share numbers; those of one joint never do.
+    for joint in (("femur", "hip_bone", "sacrum", "vertebra", "arch", "axis"),
+                  ("tibia", "fibula", "talus", "calcaneus", "navicular", "cuboid"),
+                  ("humerus", "scapula", "clavicle"), ("femur", "tibia", "patella", "fibula")):  # fmt: skip
+        assert len({TISSUES[name] for name in (*joint, "other_bone")}) == len(joint) + 1
     assert max(TISSUES.values()) < TISSUE_COUNT
     assert all(TISSUES[name] > LAST_BONE for name in MUSCLES)
     kinds = set(GREYS["t1"])
@@ -78,6 +85,14 @@ def test_a_stream_goes_on_elsewhere_after_a_resumption(joint_file: Path) -> None
 
 def test_every_batch_comes_back_mirrored(joint_file: Path) -> None:
     stream = iter(SampleStream((SourceGroup(str(joint_file)),), ((16, 16, 16),), 1, seed=1))
-    first, _, twin = next(stream), next(stream), next(stream)
-    assert bool((twin[0].flip(2) == first[0]).all())
-    assert bool((twin[1].flip(1) == first[1]).all())
+    bones = [next(stream)[1] for _ in range(160)]
+    for first in bones[:1]:
+        assert sum(bool((later == first.flip(1)).all()) for later in bones) == USES // 2
+        assert sum(bool((later == first).all()) for later in bones) == USES // 2
+
+
+def test_a_source_may_be_centred_on_one_tissue(joint: Source) -> None:
+    centre = np.argwhere(joint.labels == TISSUES["tibia"]).mean(0)
+    assert pack(joint, "cpu", "tibia").centres == (pytest.approx(tuple(centre), abs=0.01),)
+    # A tissue that is not there leaves the usual centres.
+    assert pack(joint, "cpu", "talus").centres == pack(joint, "cpu").centres

@@ -10,10 +10,10 @@ import torch
 from bmepipe.training.acquisition import acquire, gaussian_rows, slice_rows
 from bmepipe.training.appearance import CONTRASTS, add_cortex, dress, paint
 from bmepipe.training.chance import smooth_field
-from bmepipe.training.geometry import View, doubled, flex, random_affine
-from bmepipe.training.samples import SourceGroup, load_groups, mirrored, sample, stack
+from bmepipe.training.geometry import View, doubled, flex, random_affine, random_points
+from bmepipe.training.samples import SourceGroup, altered, load_groups, mirrored, samples, stack
 from bmepipe.training.sources import Source
-from bmepipe.training.synthesis import Sample, look_up, pack, synthesise
+from bmepipe.training.synthesis import Sample, look_up, pack, synthesise, synthesise_several
 from bmepipe.training.tissues import LAST_BONE, TISSUES
 
 SHAPE = (16, 24, 20)
@@ -139,6 +139,36 @@ def test_flexing_turns_what_lies_below_the_joint_only() -> None:
     torch.testing.assert_close(bent.norm(dim=0), points.norm(dim=0))
 
 
+def test_one_position_is_painted_in_several_contrasts(joint: Source) -> None:
+    first, second = synthesise_several(pack(joint, "cpu"), SHAPE, generator(6), 2)
+    assert not torch.equal(first.image, second.image)
+    shared = (first.bones > 0) & (second.bones > 0)
+    assert shared.any()
+    assert torch.equal(first.bones[shared], second.bones[shared])
+
+
+def test_an_altered_batch_keeps_its_bones(joint: Source) -> None:
+    batch = stack([made(joint, 1)])
+    image, bones, inside = altered(batch, generator(2))
+    assert not torch.equal(image, batch[0])
+    assert torch.equal(bones, batch[1])
+    assert torch.equal(inside, batch[2])
+    assert not image[:, 0][~inside].any()
+    assert 0 <= float(image.min())
+    assert float(image.max()) <= 2
+
+
+def test_oblique_coronal_scans_lean_to_the_front() -> None:
+    """With a mean tilt of -40 degrees the scan's upper end is in front of its lower end."""
+    view = View(shift_mm=0.0, tilt_mean_rad=-0.7, turn_rad=0.0)
+    steps = []
+    for seed in range(10):
+        points = random_points((4, 4, 40), 2.0, generator(seed), "cpu", view)
+        steps.append((points[:, 2, 2, -1] - points[:, 2, 2, 0])[1:])
+    ahead, up = torch.stack(steps).median(0).values.tolist()
+    assert math.atan2(ahead, up) == pytest.approx(0.7, abs=0.3)
+
+
 def test_mirrored_batches_are_mirrored_together(joint: Source) -> None:
     image, bones, inside = batch = stack([made(joint, 1), made(joint, 2)])
     assert image.shape == (2, 1, *SHAPE)
@@ -150,13 +180,14 @@ def test_mirrored_batches_are_mirrored_together(joint: Source) -> None:
 
 def test_a_group_that_is_not_labelled_shows_no_bone(joint_file: object) -> None:
     (group,) = load_groups((SourceGroup(str(joint_file), labelled=False),))
-    assert not sample(group, SHAPE, generator(0)).bones.any()
+    assert not samples(group, SHAPE, generator(0), 1)[0].bones.any()
 
 
 def test_targets_name_the_labels_and_leave_out_the_other_bones(joint_file: object) -> None:
     (group,) = load_groups((SourceGroup(str(joint_file)),), ("patella", "tibia+fibula"))
-    plain = sample(load_groups((SourceGroup(str(joint_file)),))[0], SHAPE, generator(1)).bones
-    made = sample(group, SHAPE, generator(1)).bones
+    every = load_groups((SourceGroup(str(joint_file)),))[0]
+    plain = samples(every, SHAPE, generator(1), 1)[0].bones
+    made = samples(group, SHAPE, generator(1), 1)[0].bones
     assert plain.any()
     assert torch.equal(made == 1, plain == TISSUES["patella"])
     assert torch.equal(made == 2, (plain == TISSUES["tibia"]) | (plain == TISSUES["fibula"]))

@@ -1,0 +1,260 @@
+"""Train the edema network on cached phantoms; it can be stopped and resumed at any time."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from bmepipe.models.edema import logits_of
+from bmepipe.models.edema_network import build_edema_network
+from bmepipe.training.edema_phantoms import Example, load_example
+from bmepipe.training.edema_samples import batches, load_examples
+from bmepipe.training.train import draw_curve
+
+
+@dataclass(frozen=True)
+class EdemaConfig:
+    """Settings of a training; `configs/train/edema.toml` holds those of the shipped model.
+
+    Parameters
+    ----------
+    pattern : str
+        Of the cached phantoms, as `scripts/prepare_edema.py` names them.
+    filters : tuple of int
+        Of the network, one per level.
+    minutes : float
+        Planned length over all resumptions: the learning rate follows a cosine down to zero there.
+    ema_decay : float
+        Of the running mean of the weights, which is what is validated and shipped.
+    held_out : int
+        Every so many-th seed is never trained on: it validates and calibrates.
+    threads : int
+        Of the processor.
+    """
+
+    pattern: str
+    filters: tuple[int, ...] = (16, 32, 48, 96, 128)
+    seed: int = 0
+    minutes: float = 40.0
+    batch: int = 12
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    warmup_iterations: int = 50
+    ema_decay: float = 0.995
+    dice_weight: float = 0.5
+    held_out: int = 10
+    checkpoint_minutes: float = 2.0
+    validate_minutes: float = 8.0
+    threads: int = 1
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The part of the settings that builds the network."""
+        return {"filters": list(self.filters)}
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of the network's input must be multiples of."""
+        return int(2 ** (len(self.filters) - 1))
+
+
+@dataclass(eq=False)
+class _State:
+    """What changes while training, and is stored in the checkpoint."""
+
+    net: torch.nn.Module
+    ema: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    iteration: int = 0
+    trained_s: float = 0.0
+
+
+def split(config: EdemaConfig) -> tuple[list[Path], list[Path]]:
+    """Return the cached files to train on and those held out, by the seed in their names."""
+    paths = sorted(Path(p) for p in glob.glob(config.pattern))
+    last = [path for path in paths if _seed_of(path) % config.held_out == config.held_out - 1]
+    return [path for path in paths if path not in set(last)], last
+
+
+def _seed_of(path: Path) -> int:
+    return int(path.stem.split("_")[1])
+
+
+def train_edema(
+    config: EdemaConfig, folder: Path, minutes: float | None = None, device: str = "cpu"
+) -> Path:
+    """Train, or go on training, in `folder`; return the checkpoint's path.
+
+    Parameters
+    ----------
+    config : EdemaConfig
+    folder : Path
+        Holds ``checkpoint.pt``, ``curve.csv`` and ``curve.png``. An existing checkpoint is resumed.
+    minutes : float, optional
+        Stop after this long in this call; without it, at the planned end.
+    device : str
+        "cpu" or "cuda".
+    """
+    torch.set_num_threads(config.threads)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    state = _fresh(config, device)
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        _restore(state, checkpoint, device)
+    train_paths, last = split(config)
+    held_out = [load_example(path) for path in last]
+    # Other samples after every resumption than before it.
+    rng = np.random.default_rng([config.seed, state.iteration])
+    stream = batches(load_examples(train_paths), config.batch, rng)
+    budget_s = math.inf if minutes is None else 60 * minutes
+    started = before = saved = validated = time.monotonic()
+    losses: list[float] = []
+    for image, edema, weight in stream:
+        losses.append(_step(state, config, image.to(device), edema.to(device), weight.to(device)))
+        now = time.monotonic()
+        state.trained_s += now - before
+        before = now
+        done = now - started > budget_s or state.trained_s > 60 * config.minutes
+        if done or now - validated > 60 * config.validate_minutes:
+            _record(folder, state, losses, validate(state.ema, held_out, config.multiple))
+            losses, validated, before = [], time.monotonic(), time.monotonic()
+        if done or now - saved > 60 * config.checkpoint_minutes:
+            _save(state, config, checkpoint)
+            saved = time.monotonic()
+        if done:
+            break
+    draw_curve(folder)
+    return checkpoint
+
+
+def edema_loss(logits: Tensor, edema: Tensor, weight: Tensor, dice_weight: float) -> Tensor:
+    """Return the weighted cross-entropy, which calibrates, and a share of soft Dice loss.
+
+    Parameters
+    ----------
+    logits, edema, weight : Tensor, shape (n, rows, columns)
+        `edema` is the share of the voxel, 0 to 1.
+    dice_weight : float
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, edema, reduction="none")
+    entropy = (entropy * weight).sum() / weight.sum().clamp(min=1)
+    probability = logits.sigmoid() * weight
+    shared = (probability * edema).sum()
+    dice = (2 * shared + 20) / (probability.sum() + (edema * weight).sum() + 20)
+    return entropy + dice_weight * (1 - dice)
+
+
+def validate(
+    net: torch.nn.Module, held_out: Sequence[Example], multiple: int
+) -> tuple[float, float]:
+    """Return the mean Dice over the examples with edema, and the mean false mL in the healthy.
+
+    At the probability of one half, with the true outline; voxels of failed suppression aside.
+    """
+    net.eval()
+    scores, false = [], []
+    for example in held_out:
+        found = logits_of(net, example.scene, multiple) > 0
+        judged = example.scene.bones & ~example.failed
+        found, truth = found & judged, (example.edema >= 0.5) & judged
+        if truth.sum() >= 30:
+            scores.append(2 * np.sum(found & truth) / (found.sum() + truth.sum()))
+        elif not truth.any():
+            false.append(float(found.sum()))
+    net.train()
+    return _mean(scores), _mean(false)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def learning_rate(config: EdemaConfig, iteration: int, trained_s: float) -> float:
+    """Return the learning rate: a warm-up over iterations, then a cosine over the minutes."""
+    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
+    fraction = min(1.0, trained_s / (60 * config.minutes))
+    return config.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * fraction)) + 1e-6
+
+
+def _fresh(config: EdemaConfig, device: str) -> _State:
+    net, ema = (
+        build_edema_network(config.network).to(device, memory_format=torch.channels_last)
+        for _ in range(2)
+    )
+    ema.load_state_dict(net.state_dict())
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay)
+    return _State(net.train(), ema.eval(), optimiser)
+
+
+def _step(
+    state: _State, config: EdemaConfig, image: Tensor, edema: Tensor, weight: Tensor
+) -> float:
+    rate = learning_rate(config, state.iteration, state.trained_s)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    logits = state.net(image.contiguous(memory_format=torch.channels_last))[:, 0]
+    loss = edema_loss(logits, edema, weight, config.dice_weight)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
+    state.optimiser.step()
+    state.iteration += 1
+    # Early on the mean must be short, or it would remember the untrained network.
+    decay = min(config.ema_decay, (1 + state.iteration) / (10 + state.iteration))
+    with torch.no_grad():
+        pairs = zip(state.ema.state_dict().values(), state.net.state_dict().values(), strict=True)
+        for mean, value in pairs:
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+    return float(loss.detach())
+
+
+def _save(state: _State, config: EdemaConfig, path: Path) -> None:
+    temporary = path.with_suffix(".part")
+    torch.save(
+        {
+            "net": state.net.state_dict(),
+            "ema": state.ema.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "iteration": state.iteration,
+            "trained_s": state.trained_s,
+            "network": config.network,
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def _restore(state: _State, path: Path, device: str) -> None:
+    stored = torch.load(path, map_location=device, weights_only=True)
+    state.net.load_state_dict(stored["net"])
+    state.ema.load_state_dict(stored["ema"])
+    state.optimiser.load_state_dict(stored["optimiser"])
+    state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
+
+
+def _record(
+    folder: Path, state: _State, losses: list[float], measured: tuple[float, float]
+) -> None:
+    path = folder / "curve.csv"
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["iteration", "minutes", "loss", "dice", "false_voxels"])
+        row = [state.iteration, f"{state.trained_s / 60:.1f}", f"{np.mean(losses):.4f}"]
+        writer.writerow([*row, *(f"{value:.4f}" for value in measured)])
