@@ -91,6 +91,11 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
     command.add_argument(
         "--bones", type=Path, help="label map (NIfTI) on the grid of the fat-suppressed series"
     )
+    command.add_argument(
+        "--bone-names",
+        help="what the label map's numbers mean: a CSV of label,name or a TotalSegmentator task"
+        " (total_mr, vertebrae_mr, appendicular_bones_mr)",
+    )
     command.add_argument("--study", dest="study_uid", help="which study, where there are several")
     command.add_argument("--detector", help="contrast, model or both")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
@@ -136,7 +141,9 @@ def add_batch(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--detector", help="contrast, model or both")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
-    command.set_defaults(call=batch, study_uid=None, t1=None, t2fs=None, bones=None)
+    command.set_defaults(
+        call=batch, study_uid=None, t1=None, t2fs=None, bones=None, bone_names=None
+    )
     return command
 
 
@@ -189,6 +196,7 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
         "t1": arguments.t1,
         "t2fs": arguments.t2fs,
         "bones": arguments.bones,
+        "bone_names": arguments.bone_names,
         "detector": arguments.detector,
         "layout": arguments.layout,
     }

@@ -44,6 +44,9 @@ class RunSettings:
         SeriesInstanceUID or number, or a NIfTI file.
     bones : Path, optional
         A label map that replaces the bone model.
+    bone_names : str, optional
+        What its numbers mean, where they are not the site's own: a CSV of label,name or a
+        TotalSegmentator task. Names stored in the file itself are read without this.
     detector : str
         Key of `DETECTORS`.
     writers : tuple of str
@@ -56,6 +59,7 @@ class RunSettings:
     t1: str | None = None
     t2fs: str | None = None
     bones: Path | None = None
+    bone_names: str | None = None
     detector: str = "contrast"
     writers: tuple[str, ...] = ("masks", "tables", "json", "overlay", "report", "seg", "sr")
     layout: str = "plain"
@@ -207,6 +211,9 @@ def run_study(
         watch = Stopwatch(on_stage)
         study, site, choice = choose(path, settings, watch, on_files)
         pair = load_pair(choice, watch)
+        lines: tuple[str, ...] = ()
+        if given is not None:
+            given, lines = named_bones(given, settings, site)
         find_bones = bone_model if given is None else given_bones(given)
         result = analyse(
             pair, site, case=out.name, segment_bones=find_bones, detect=detect, on_stage=on_stage
@@ -215,6 +222,7 @@ def run_study(
         models = {} if given is not None else bone_model_sha256(site)
         origin = provenance(asdict(settings), site, models)
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
+        result = replace(result, notes=(*result.notes, *lines))
         return write(result, folder, settings, watch)
 
 
@@ -299,6 +307,27 @@ def read_labels(path: Path) -> Volume:
     from bmepipe.io.nifti import load_labels
 
     return load_labels(path)
+
+
+def named_bones(
+    labels: Volume, settings: RunSettings, site: Site
+) -> tuple[Volume, tuple[str, ...]]:
+    """Return a user's label map in the site's numbers, and what became of its bones.
+
+    Without `bone_names` and without names in the file its numbers are taken as the site's own.
+    """
+    from bmepipe.analysis.bone_names import TASKS, rename_bones, task_names
+    from bmepipe.io.label_names import names_of_csv, names_of_nifti
+
+    given = settings.bone_names
+    assert settings.bones is not None
+    if given is None:
+        names = names_of_nifti(settings.bones)
+    elif given in TASKS or not given.endswith(".csv"):
+        names = dict(task_names(given))
+    else:
+        names = names_of_csv(Path(given))
+    return rename_bones(labels, names, site) if names else (labels, ())
 
 
 def write(

@@ -1,0 +1,72 @@
+"""Other tools' label maps: each bone is taken, missing or left out, and said so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bmepipe.analysis.bone_names import TASKS, own_name, rename_bones, task_names
+from bmepipe.errors import UnknownChoice, UnknownLabels
+from bmepipe.site import load_site
+from bmepipe.volume import Grid, Volume
+
+
+def labelled(*numbers: int) -> Volume:
+    data = np.zeros((len(numbers), 2, 3), np.uint16)
+    data[:, 0, 0] = numbers
+    return Volume(data, Grid(data.shape, np.diag([0.7, 0.8, 3.0, 1.0])))
+
+
+@pytest.mark.parametrize(
+    ("site", "task", "label", "bone"),
+    [
+        ("lumbar", "vertebrae_mr", 2, "L5"), ("lumbar", "vertebrae_mr", 7, "T12"),
+        ("lumbar", "vertebrae_mr", 1, "sacrum"), ("cervical", "vertebrae_mr", 24, "C2"),
+        ("cervical", "vertebrae_mr", 18, "T1"), ("sacroiliac", "total_mr", 38, "ilium_left"),
+        ("sacroiliac", "total_mr", 39, "ilium_right"), ("sacroiliac", "vertebrae_mr", 2, "L5"),
+        ("hip", "total_mr", 37, "femur"), ("shoulder", "total_mr", 34, "clavicle"),
+        ("shoulder", "total_mr", 31, "humerus"), ("knee", "appendicular_bones_mr", 1, "patella"),
+        ("ankle", "appendicular_bones_mr", 3, "fibula"), ("knee", "total_mr", 36, "femur"),
+    ],
+)  # fmt: skip
+def test_totalsegmentators_labels_find_their_bone(
+    site: str, task: str, label: int, bone: str
+) -> None:
+    known = load_site(site)
+    renamed, report = rename_bones(labelled(label), task_names(task), known)
+    (number,) = [b.label for b in known.bones if b.name == bone]
+    assert np.unique(renamed.data).tolist() == [0, number]
+    assert report[0] == f"label map given: {bone} from {TASKS[task][label]}"
+
+
+def test_a_half_matching_map_is_reported_bone_by_bone() -> None:
+    names = {3: "femur_left", 4: "spleen", 9: "tibia"}
+    renamed, report = rename_bones(labelled(3, 4, 9, 12), names, load_site("knee"))
+    assert renamed.data[:, 0, 0].tolist() == [1, 0, 2, 0]
+    assert report == (
+        "label map given: femur from femur_left, tibia from tibia",
+        "label map given: without patella, fibula",
+        "label map given: left out spleen, label 12 without a name",
+    )
+
+
+def test_both_sides_of_one_bone_are_joined_and_said() -> None:
+    renamed, report = rename_bones(labelled(36, 37), task_names("total_mr"), load_site("hip"))
+    assert np.unique(renamed.data).tolist() == [0, 1]
+    assert "femur from femur_left and femur_right" in report[0]
+
+
+def test_a_map_without_any_bone_of_the_site_is_refused() -> None:
+    with pytest.raises(UnknownLabels, match="a label map of sacrum"):
+        rename_bones(labelled(18), task_names("total_mr"), load_site("knee"))
+
+
+def test_bones_that_a_site_does_not_tell_apart_are_not_guessed() -> None:
+    assert own_name("vertebrae", load_site("lumbar")) is None
+    assert own_name("tarsal", load_site("ankle")) is None
+    assert own_name("hip_left", load_site("hip")) is None
+
+
+def test_an_unknown_task_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownChoice, match="vertebrae_mr"):
+        task_names("total")
