@@ -8,7 +8,6 @@ from torch import Tensor
 from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
 from bmepipe.training.geometry import View
 
-FINE_MM = 1.0  # spacing at which tissue is painted; half the network's 2 mm
 # Smoothing before images are sampled at the network's spacing, as in models.regrid.
 PREFILTER_SD_PER_SPACING = 0.4
 
@@ -16,7 +15,7 @@ PREFILTER_SD_PER_SPACING = 0.4
 def acquire(
     signal: Tensor, rng: torch.Generator, device: str, view: View
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a 2 mm image of a signal at 1 mm, and where it was inside the field of view and lit.
+    """Return an image of a signal at half its spacing, and where it was inside the field and lit.
 
     Parameters
     ----------
@@ -33,15 +32,16 @@ def acquire(
     image = signal.movedim(axis, 0)
     thick_mm = uniform(rng, 2.0, 5.2) if chance(rng, 0.88) else uniform(rng, 0.8, 2.0)
     spacing_mm = thick_mm * uniform(rng, 1.0, 1.25)
-    cut, spread = slice_rows(image.shape[0], thick_mm, spacing_mm, uniform(rng, 0, 1))
+    fine_mm = view.spacing_mm / 2
+    cut, spread = slice_rows(image.shape[0], fine_mm, thick_mm, spacing_mm, uniform(rng, 0, 1))
     image = torch.tensordot(cut.to(device), image, dims=1)  # first: it leaves the least to blur
     width_mm = uniform(rng, 0.5, 2.2)  # in-plane resolution, full width at half maximum
-    sd_mm = ((PREFILTER_SD_PER_SPACING * 2) ** 2 + (width_mm / 2.355) ** 2) ** 0.5
+    sd_mm = ((PREFILTER_SD_PER_SPACING * view.spacing_mm) ** 2 + (width_mm / 2.355) ** 2) ** 0.5
     for k in (1, 2):
-        matrix = gaussian_rows(image.shape[k], sd_mm).to(device)
+        matrix = gaussian_rows(image.shape[k], sd_mm / fine_mm).to(device)
         image = torch.tensordot(image, matrix, dims=([k], [1])).movedim(-1, k)
     light = _dark_ends(image.shape[1], image.shape[2], rng, device)
-    places = _places(image.shape, axis, spacing_mm, device)
+    places = _places(image.shape, axis, (spacing_mm, view.spacing_mm), device)
     image = _disturb(image, light, _coil(places, view, rng), rng, device)
     image = torch.tensordot(spread.to(device), image, dims=1).movedim(0, axis)
     lit = (light > 0.1).expand(spread.shape[0], -1, -1).movedim(0, axis)
@@ -49,16 +49,19 @@ def acquire(
     return image.contiguous() * inside, inside, lit
 
 
-def gaussian_rows(count: int, sd_mm: float) -> Tensor:
-    """Return the matrix, shape (count // 2, count), that blurs and halves a fine axis."""
-    fine = (torch.arange(count) - (count - 1) / 2) * FINE_MM
-    coarse = (torch.arange(count // 2) - (count // 2 - 1) / 2) * 2 * FINE_MM
-    weight = torch.exp(-0.5 * ((coarse[:, None] - fine[None]) / sd_mm) ** 2)
+def gaussian_rows(count: int, sd: float) -> Tensor:
+    """Return the matrix, shape (count // 2, count), that blurs and halves a fine axis.
+
+    `sd` is in fine voxels.
+    """
+    fine = torch.arange(count) - (count - 1) / 2
+    coarse = (torch.arange(count // 2) - (count // 2 - 1) / 2) * 2
+    weight = torch.exp(-0.5 * ((coarse[:, None] - fine[None]) / sd) ** 2)
     return weight / weight.sum(1, keepdim=True)
 
 
 def slice_rows(
-    count: int, thick_mm: float, spacing_mm: float, offset: float
+    count: int, fine_mm: float, thick_mm: float, spacing_mm: float, offset: float
 ) -> tuple[Tensor, Tensor]:
     """Return the matrices that cut a fine axis into slices and interpolate between them.
 
@@ -66,6 +69,8 @@ def slice_rows(
     ----------
     count : int
         Fine voxels along the axis.
+    fine_mm : float
+        Their spacing.
     thick_mm, spacing_mm : float
         Of the slices.
     offset : float
@@ -76,12 +81,12 @@ def slice_rows(
     cut : Tensor, shape (slices, count)
     spread : Tensor, shape (count // 2, slices)
     """
-    fine = (torch.arange(count) + 0.5) * FINE_MM
-    centres = torch.arange(offset * spacing_mm, count * FINE_MM, spacing_mm)
+    fine = (torch.arange(count) + 0.5) * fine_mm
+    centres = torch.arange(offset * spacing_mm, count * fine_mm, spacing_mm)
     # A box with soft shoulders, as slice profiles are.
     cut = torch.sigmoid((thick_mm / 2 - (fine[None] - centres[:, None]).abs()) / (0.1 * thick_mm))
     cut = cut / cut.sum(1, keepdim=True)
-    coarse = (torch.arange(count // 2) + 0.5) * 2 * FINE_MM
+    coarse = (torch.arange(count // 2) + 0.5) * 2 * fine_mm
     place = ((coarse - centres[0]) / spacing_mm).clamp(0, len(centres) - 1)
     spread = (1 - (place[:, None] - torch.arange(len(centres))[None]).abs()).clamp(min=0)
     return cut, spread
@@ -113,9 +118,9 @@ def _shading(shape: torch.Size, rng: torch.Generator, device: str) -> Tensor:
     return size * smooth_field(whole, integer(rng, 2, 4), rng, device)[0]
 
 
-def _places(shape: torch.Size, axis: int, spacing_mm: float, device: str) -> Tensor:
+def _places(shape: torch.Size, axis: int, spacings_mm: tuple[float, float], device: str) -> Tensor:
     """Return where the voxels of slices along `axis` are, along x, y and z, shape (3, *shape)."""
-    steps = (spacing_mm, 2.0, 2.0)
+    steps = (spacings_mm[0], spacings_mm[1], spacings_mm[1])
     along = [
         (torch.arange(n, device=device) - (n - 1) / 2) * step
         for n, step in zip(shape, steps, strict=True)

@@ -13,7 +13,6 @@ import torch
 
 from bmepipe import RESEARCH_ONLY
 from bmepipe.errors import BadSettings
-from bmepipe.training.synthesis import SPACING_MM
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         multiple *= stride
     inference = {
         "network": stored["network"],
-        "spacing_mm": SPACING_MM,
+        "spacing_mm": stored["spacing_mm"],
         "multiple": multiple,
         "smallest_ml": dict(enumerate(card.smallest_ml, start=1)),
         "least_confidence": card.least_confidence,

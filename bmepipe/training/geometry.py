@@ -35,6 +35,8 @@ class View:
         Share of the samples in which any tissue has any grey, whatever physics says.
     turn_rad : float
         Spread of the turns about each axis.
+    spacing_mm : float
+        Of the network's grid; tissue is painted at half of it.
     """
 
     shift_mm: float = 14.0
@@ -45,6 +47,7 @@ class View:
     coil: float = 0.0
     free: float = 0.4
     turn_rad: float = 0.17
+    spacing_mm: float = 2.0
 
 
 def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> Tensor:
@@ -99,14 +102,10 @@ def flex(points_mm: Tensor, angle_rad: float, reach_mm: float = 12.0) -> Tensor:
 
 
 def random_points(
-    shape: tuple[int, int, int],
-    spacing_mm: float,
-    rng: torch.Generator,
-    device: str,
-    view: View,
+    shape: tuple[int, int, int], rng: torch.Generator, device: str, view: View
 ) -> Tensor:
     """Return, for each voxel, a point of the source relative to its joint in mm, (3, *shape)."""
-    points = lattice_mm(shape, spacing_mm, device)
+    points = lattice_mm(shape, view.spacing_mm, device)
     shift = normal(rng, view.shift_mm, device, 3)
     points = points + shift[:, None, None, None]
     linear = random_affine(rng, device, view.turn_rad)

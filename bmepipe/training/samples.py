@@ -19,7 +19,8 @@ from bmepipe.training.synthesis import Packed, Sample, pack, synthesise_several
 from bmepipe.training.tissues import label_table
 
 USES = 4  # of every batch
-WAITING = 12  # batches that are kept to come again
+WAITING = 24  # batches that are kept to come again
+PAINTINGS = 2  # of one position: finding the tissues costs as much as one image of them
 Batch = tuple[Tensor, Tensor, Tensor]  # image (n, 1, x, y, z), bones and inside (n, x, y, z)
 
 
@@ -49,7 +50,8 @@ class SourceGroup:
     @property
     def view(self) -> View:
         """How widely the scans differ in where and how they lie."""
-        return View(**{f.name: getattr(self, f.name) for f in fields(View)})
+        names = [field.name for field in fields(View) if hasattr(self, field.name)]
+        return View(**{name: getattr(self, name) for name in names})
 
 
 class SampleStream(IterableDataset[Batch]):
@@ -68,6 +70,8 @@ class SampleStream(IterableDataset[Batch]):
         Iterations already done, so that a resumed training sees new samples.
     targets : tuple of str
         What the network's labels are, as of `tissues.label_table`.
+    spacing_mm : float
+        Of the network's grid.
     """
 
     def __init__(
@@ -78,8 +82,9 @@ class SampleStream(IterableDataset[Batch]):
         seed: int,
         start: int = 0,
         targets: tuple[str, ...] = (),
+        spacing_mm: float = 2.0,
     ) -> None:
-        self.targets = targets
+        self.targets, self.spacing_mm = targets, spacing_mm
         self.groups, self.shapes, self.batch = groups, shapes, batch
         self.seed, self.start = seed, start
 
@@ -89,16 +94,18 @@ class SampleStream(IterableDataset[Batch]):
         torch.set_num_threads(1)  # the other core belongs to the training step
         rng = torch.Generator()
         rng.manual_seed(1_000_003 * self.seed + 101 * self.start + (worker.id if worker else 0))
-        loaded = load_groups(self.groups, self.targets)
+        loaded = load_groups(self.groups, self.targets, self.spacing_mm)
         waiting: list[tuple[Batch, int]] = []  # batches and how often each is to come again
         while True:
             group = draw(loaded, rng)
             shapes = group.shapes or self.shapes
             shape = shapes[integer(rng, 0, len(shapes) - 1)]
-            batch = stack(samples(group, shape, rng, self.batch))
-            yield batch
-            waiting.append((mirrored(batch), USES - 1))
-            for _ in range(USES - 1 if len(waiting) >= WAITING else 0):
+            made = samples(group, shape, rng, max(PAINTINGS, self.batch))
+            for first in range(0, len(made), self.batch):
+                batch = stack(made[first : first + self.batch])
+                yield batch
+                waiting.append((mirrored(batch), USES - 1))
+            for _ in range((USES - 1) * (len(made) // self.batch) * (len(waiting) >= WAITING)):
                 again, left = waiting.pop(integer(rng, 0, len(waiting) - 1))
                 yield altered(again, rng)
                 if left > 1:
@@ -117,7 +124,9 @@ class Group:
     table: Tensor | None = None
 
 
-def load_groups(groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = ()) -> list[Group]:
+def load_groups(
+    groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = (), spacing_mm: float = 2.0
+) -> list[Group]:
     """Load every source; a group without files is left out.
 
     Raises
@@ -132,7 +141,14 @@ def load_groups(groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = ()) 
             packed = tuple(pack(load_source(Path(p)), "cpu", group.centre) for p in paths)
             table = torch.tensor(label_table(targets))
             loaded.append(
-                Group(group.weight, group.labelled, packed, group.shapes, group.view, table)
+                Group(
+                    group.weight,
+                    group.labelled,
+                    packed,
+                    group.shapes,
+                    replace(group.view, spacing_mm=spacing_mm),
+                    table,
+                )
             )
     if not loaded:
         raise BadSettings(
@@ -186,10 +202,11 @@ def validation_set(
     shape: tuple[int, int, int],
     count: int,
     targets: tuple[str, ...] = (),
+    spacing_mm: float = 2.0,
 ) -> list[Batch]:
     """Return fixed samples that no training draws, of every group in turn: each a batch of one."""
     rng = torch.Generator()
     rng.manual_seed(987_654_321)
-    loaded = load_groups(tuple(group for group in groups if group.labelled), targets)
+    loaded = load_groups(tuple(g for g in groups if g.labelled), targets, spacing_mm)
     turns = [loaded[n % len(loaded)] for n in range(count)]
     return [stack(samples(g, (*g.shapes, shape)[0], rng, 1)) for g in turns]

@@ -9,14 +9,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from bmepipe.models.network import normalise
-from bmepipe.training.acquisition import FINE_MM, acquire
+from bmepipe.training.acquisition import acquire
 from bmepipe.training.appearance import CONTRASTS, Tissues, add_cortex, dress, paint
 from bmepipe.training.chance import chance, integer
 from bmepipe.training.geometry import View, doubled, random_points
 from bmepipe.training.sources import Source
 from bmepipe.training.tissues import LAST_BONE, TISSUES, label_table
-
-SPACING_MM = 2 * FINE_MM
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,7 @@ def synthesise_several(
     ----------
     packed : Packed
     shape : tuple of int
-        Voxels of 2 mm: x to the right, y to the front, z up.
+        Voxels of the network's grid: x to the right, y to the front, z up.
     rng : torch.Generator
         On the CPU; the same state gives the same samples.
     count : int
@@ -137,7 +135,7 @@ def synthesise_several(
     """
     view = view or View()
     table = torch.tensor(label_table(())) if table is None else table
-    points = random_points(shape, SPACING_MM, rng, device, view)
+    points = random_points(shape, rng, device, view)
     centre = packed.centres[integer(rng, 0, len(packed.centres) - 1)]
     bones = table.to(device)[look_up(packed, points, centre).labels.long()]
     fine = doubled(points)

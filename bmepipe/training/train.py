@@ -27,7 +27,7 @@ class TrainConfig:
     sources : tuple of SourceGroup
         Where the anatomy comes from.
     shapes : tuple of (int, int, int)
-        Volumes drawn from, in voxels of 2 mm; each side a multiple of the network's total stride.
+        Volumes drawn from, in voxels; each side a multiple of the network's total stride.
     minutes : float
         Planned length over all resumptions: the learning rate follows a cosine down to zero there.
     ema_decay : float
@@ -36,6 +36,8 @@ class TrainConfig:
         What the network's labels are, as of `tissues.label_table`; without any, the bones' numbers.
     start_from : str
         Checkpoint of another training whose weights begin this one, as far as the shapes agree.
+    spacing_mm : float
+        Of the network's isotropic grid.
     fold : int
         With it, the network sees blocks of 2 x 2 x 2 voxels; of `models.network.build_network`.
     threads : int
@@ -62,6 +64,7 @@ class TrainConfig:
     validation_samples: int = 12
     start_from: str = ""
     targets: tuple[str, ...] = ()
+    spacing_mm: float = 2.0
     fold: int = 0
     threads: int = 0
 
@@ -117,11 +120,13 @@ def train(
         take_over(state.net, Path(config.start_from))
         state.ema.load_state_dict(state.net.state_dict())
     held_out = validation_set(
-        config.sources, config.shapes[0], config.validation_samples, config.targets
-    )
+        config.sources, config.shapes[0], config.validation_samples, config.targets,
+        config.spacing_mm,
+    )  # fmt: skip
     stream = SampleStream(
-        config.sources, config.shapes, config.batch, config.seed, state.iteration, config.targets
-    )
+        config.sources, config.shapes, config.batch, config.seed, state.iteration, config.targets,
+        config.spacing_mm,
+    )  # fmt: skip
     loader = DataLoader(
         stream, batch_size=None, num_workers=config.workers,
         prefetch_factor=3 if config.workers else None,
@@ -249,6 +254,7 @@ def _save(state: _State, config: TrainConfig, path: Path) -> None:
             "iteration": state.iteration,
             "trained_s": state.trained_s,
             "network": config.network,
+            "spacing_mm": config.spacing_mm,
         },
         temporary,
     )
