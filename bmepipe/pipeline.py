@@ -175,8 +175,17 @@ def analyse(
         lesions=found.lesions,
         rejected=found.rejected,
         provenance=Provenance(__version__, "contrast", stage_seconds=watch.seconds),
-        notes=(*pair.notes, *quality_notes),
+        notes=(*pair.notes, *quality_notes, *level_notes(bones, site)),
     )
+
+
+def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
+    """Return a line if vertebrae could only be numbered, not named."""
+    names = {bone.name for bone in site.bones if (bones.data == bone.label).any()}
+    if not any(name.startswith("vertebra_") for name in names):
+        return ()
+    start = "C2" if site.name == "cervical" else "sacrum"
+    return (f"levels unknown: no {start} in view to count from; vertebrae are numbered from the top",)
 
 
 def run_study(

@@ -1,7 +1,7 @@
-"""From kinds of bone to a site's own bones: vertebrae counted from the sacrum, left from right.
+"""From kinds of bone to a site's own bones: vertebrae by their level, left from right.
 
-A network tells vertebra, sacrum and hip bone; which vertebra and which side follows from where they
-lie. Arrays here are indexed along the patient's axes: right, front, up.
+A network tells vertebra, sacrum and hip bone; which vertebra, which side and which part of the hip
+bone follows from where they lie. Arrays are indexed along the patient's axes: right, front, up.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
 
+from bmepipe.analysis.column import (
+    CERVICAL,
+    LUMBAR,
+    Column,
+    name_levels,
+    number_from_top,
+    piece_of_s1,
+    split_vertebrae,
+)
+from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.site import Site
 
-UPWARDS = ("L5", "L4", "L3", "L2", "L1", "T12")  # counted up from the sacrum
-CORE_DEPTH_MM = 5.0  # arches and processes are thinner than twice this, bodies are not
-LEAST_CORE_ML = 0.8
-LEAST_PART_ML = 2.0
-CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
-LEAST_STEP_MM = 23.0  # between the middles of neighbouring bodies; the smallest adult's is 25
-MOST_STEP_MM = 48.0  # and the tallest's is 42: beyond it a vertebra was overlooked
-LEAST_SACRUM_ML = 5.0
-# The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
-S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
+Kinds = NDArray[np.uint8]
 
 
 def site_bones(
-    kinds: NDArray[np.uint8],
+    kinds: Kinds,
     names: Mapping[int, str],
     site: Site,
     spacing_mm: float,
@@ -52,7 +51,8 @@ def site_bones(
     Returns
     -------
     ndarray of uint8, same shape
-        Kinds that the site does not have are left out.
+        Kinds that the site does not have are left out. Vertebrae are "vertebra_1", "vertebra_2", ...
+        from the top where the bone that the count begins at is not in view.
     """
     numbers = {bone.name: bone.label for bone in site.bones}
     kind_of = {name: label for label, name in names.items()}
@@ -60,133 +60,45 @@ def site_bones(
     for name, label in kind_of.items():
         if name in numbers:
             found[kinds == label] = numbers[name]
-    sacrum = kinds == kind_of.get("sacrum", 0)
-    sacrum &= kinds > 0
-    if "vertebra" in kind_of and numbers.keys() & set(UPWARDS):
-        bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty)
-        first = piece_of_s1(bodies, sacrum, spacing_mm)
-        sacrum |= first
-        found[first] = numbers.get("sacrum", 0)
-        bodies[first] = 0
-        for body, name in name_levels(bodies, sacrum, spacing_mm).items():
-            if name in numbers:
-                found[bodies == body] = numbers[name]
+    if "axis" in kind_of and "C2" in numbers:
+        found[kinds == kind_of["axis"]] = numbers["C2"]
+    column = next((c for c in (LUMBAR, CERVICAL) if numbers.keys() & set(c.names)), None)
+    if "vertebra" in kind_of and column is not None:
+        _name_vertebrae(found, kinds, kind_of, numbers, column, spacing_mm, certainty)
     if "hip_bone" in kind_of and {"ilium_left", "ilium_right"} <= numbers.keys():
-        right = right_of_middle(kinds > 0, sacrum)
+        right = right_of_middle(kinds > 0, (kinds == kind_of.get("sacrum", 0)) & (kinds > 0))
         for side, where in (("ilium_right", right), ("ilium_left", ~right)):
             found[(kinds == kind_of["hip_bone"]) & where] = numbers[side]
+    if {"hip_bone", "femur"} <= kind_of.keys() and {"ilium", "ischium", "pubis"} <= numbers.keys():
+        hip, femur = (kinds == kind_of[name] for name in ("hip_bone", "femur"))
+        for part, where in hip_bone_parts(hip, femur, spacing_mm).items():
+            found[where] = numbers[part]
     return found
 
 
-def split_vertebrae(
-    vertebrae: NDArray[np.bool_],
+def _name_vertebrae(
+    found: NDArray[np.uint8],
+    kinds: Kinds,
+    kind_of: Mapping[str, int],
+    numbers: Mapping[str, int],
+    column: Column,
     spacing_mm: float,
-    certainty: NDArray[np.float32] | None = None,
-) -> NDArray[np.int32]:
-    """Return each vertebra of a column with a number of its own, from 1; 0 outside.
-
-    Bodies are what is left when the mask is eroded by `CORE_DEPTH_MM`. Two that a narrow disc joins
-    come apart at a higher certainty: a core is split where two parts of `LEAST_PART_ML` lie
-    `LEAST_STEP_MM` apart. Every voxel then goes to the body that floods it first.
-    """
-    depth = ndimage.distance_transform_edt(np.pad(vertebrae, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
-    depth = depth * spacing_mm
-    voxel_ml = spacing_mm**3 / 1000
-    cores = _parts(depth > CORE_DEPTH_MM, LEAST_CORE_ML / voxel_ml)
-    if certainty is not None:
-        for limit in CERTAINTIES:
-            cores = _split(cores, certainty > limit, LEAST_PART_ML / voxel_ml, spacing_mm)
-    if not cores.any():
-        return np.zeros(vertebrae.shape, np.int32)
-    height = -depth if certainty is None else -certainty * np.minimum(depth, CORE_DEPTH_MM)
-    return watershed(height, cores, mask=vertebrae).astype(np.int32)
-
-
-def _parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.int32]:
-    """Return the connected parts of at least so many voxels, numbered from 1."""
-    labels, count = ndimage.label(mask)
-    keep = np.flatnonzero(np.bincount(labels.ravel(), minlength=count + 1) >= least)
-    table = np.zeros(count + 1, np.int32)
-    table[keep[keep > 0]] = np.arange(1, np.count_nonzero(keep) + 1)
-    return table[labels]
-
-
-def _split(
-    cores: NDArray[np.int32], certain: NDArray[np.bool_], least: float, spacing_mm: float
-) -> NDArray[np.int32]:
-    """Return the cores, those replaced by their certain parts that have two of them apart."""
-    new = cores.copy()
-    for core in range(1, int(cores.max()) + 1):
-        parts = _parts((cores == core) & certain, least)
-        count = int(parts.max())
-        if count < 2:
-            continue
-        centres = ndimage.center_of_mass(parts > 0, parts, range(1, count + 1))
-        heights = np.sort([centre[2] for centre in centres]) * spacing_mm
-        if np.diff(heights).max() < LEAST_STEP_MM:
-            continue
-        new[cores == core] = 0
-        new[parts > 0] = parts[parts > 0] + new.max()
-    return _renumbered(new)
-
-
-def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
-
-
-def piece_of_s1(
-    bodies: NDArray[np.int32], sacrum: NDArray[np.bool_], spacing_mm: float
-) -> NDArray[np.bool_]:
-    """Return where the lowest body is none, but a piece of S1 that was taken for a vertebra."""
-    nothing = np.zeros(bodies.shape, bool)
-    numbers = [int(n) for n in np.unique(bodies) if n]
-    if len(numbers) < 2 or not sacrum.any():
-        return nothing
-    centres = {n: ndimage.center_of_mass(bodies == n) for n in numbers}
-    lowest, above = sorted(numbers, key=lambda n: centres[n][2])[:2]
-    points = np.argwhere(sacrum) * spacing_mm
-
-    def reach(n: int) -> float:
-        away = points - np.array(centres[n]) * spacing_mm
-        return float(np.sqrt((away**2).sum(axis=1).min()))
-
-    sizes = np.bincount(bodies.ravel())
-    small = sizes[lowest] < S1_PART * sizes[above]
-    if small and reach(lowest) < S1_REACH_MM and reach(above) < L5_REACH_MM:
-        return bodies == lowest
-    return nothing
-
-
-def name_levels(
-    bodies: NDArray[np.int32], sacrum: NDArray[np.bool_], spacing_mm: float
-) -> dict[int, str]:
-    """Return the names of the vertebrae, counted up from the sacrum; none if no sacrum is seen.
-
-    Without a sacrum the level is unknown, and a wrong name is worse than none. Counting stops where
-    a step up is so long that a vertebra must be missing.
-    """
-    if np.count_nonzero(sacrum) * spacing_mm**3 / 1000 < LEAST_SACRUM_ML:
-        return {}
-    numbers = [int(n) for n in np.unique(bodies) if n]
-    centres = ndimage.center_of_mass(bodies > 0, bodies, numbers)
-    heights = {n: c[2] * spacing_mm for n, c in zip(numbers, centres, strict=True)}
-    floor = float(np.percentile(np.nonzero(sacrum)[2], 60)) * spacing_mm
-    top = float(np.percentile(np.nonzero(sacrum)[2], 98)) * spacing_mm
-    order = sorted((n for n in numbers if heights[n] > floor), key=lambda n: heights[n])
-    named: dict[int, str] = {}
-    sizes = np.bincount(bodies.ravel())
-    below, last = None, top
-    for n in order:
-        if below is not None and heights[n] - last < LEAST_STEP_MM:
-            named[n] = named[below]  # a second piece of the same vertebra
-            if sizes[n] > sizes[below]:
-                below, last = n, heights[n]
-            continue
-        if heights[n] - last > MOST_STEP_MM or len(set(named.values())) == len(UPWARDS):
-            break
-        named[n] = UPWARDS[len(set(named.values()))]
-        below, last = n, heights[n]
-    return named
+    certainty: NDArray[np.float32] | None,
+) -> None:
+    """Write the vertebrae's labels into `found`."""
+    anchor = (kinds == kind_of.get(column.anchor, 0)) & (kinds > 0)
+    bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty, column)
+    if column.anchor == "sacrum":
+        first = piece_of_s1(bodies, anchor, spacing_mm)
+        anchor |= first
+        found[first] = numbers.get("sacrum", 0)
+        bodies[first] = 0
+    levels = name_levels(bodies, anchor, spacing_mm, column)
+    if np.count_nonzero(anchor) * spacing_mm**3 / 1000 < column.least_anchor_ml:
+        levels = number_from_top(bodies, spacing_mm, column)
+    for body, name in levels.items():
+        if name in numbers:
+            found[bodies == body] = numbers[name]
 
 
 def right_of_middle(bones: NDArray[np.bool_], sacrum: NDArray[np.bool_]) -> NDArray[np.bool_]:

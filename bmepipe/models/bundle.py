@@ -60,6 +60,8 @@ class Bundle:
         Mean probability inside the bones below which nothing is believed.
     sha256 : str
         Of the weights.
+    coronal_within_deg : float
+        Of `regrid.place`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Bundle:
     smallest_ml: dict[int, float]
     least_confidence: float
     sha256: str
+    coronal_within_deg: float = 45.0
 
 
 def model_folder(name: str) -> Path:
@@ -136,6 +139,7 @@ def load_bundle(folder: Path) -> Bundle:
             smallest_ml={int(k): float(v) for k, v in settings["smallest_ml"].items()},
             least_confidence=float(settings["least_confidence"]),
             sha256=found,
+            coronal_within_deg=float(settings.get("coronal_within_deg", 45.0)),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         came = str(error).splitlines()[0]
@@ -184,7 +188,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
         If no bone of a plausible volume was found; never an empty label map.
     """
     volumes = [v for v in (pair.t2fs, pair.t1) if v is not None]
-    placement = place(pair.grid, bundle.spacing_mm, bundle.multiple)
+    placement = place(pair.grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
     regridded = [to_network(volume.data, placement) for volume in volumes]
     probability = predict(bundle, [signal for signal, _ in regridded], regridded[0][1])
     kinds = probability.argmax(0).astype(np.uint8)

@@ -55,7 +55,9 @@ class Placement:
         return np.float64(self.steps_mm[axis]) * (np.arange(n) - (n - 1) / 2)
 
 
-def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
+def place(
+    grid: Grid, spacing_mm: float, multiple: int, coronal_within_deg: float = 45.0
+) -> Placement:
     """Return the network's grid around a scanner's.
 
     Parameters
@@ -64,13 +66,12 @@ def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
     spacing_mm : float
     multiple : int
         Each side of the network's grid is a multiple of this.
+    coronal_within_deg : float
+        Slices that lean between coronal and axial count as coronal up to this angle. Those along a
+        sacrum lean by 30 to 50 degrees, and a network should see them all the same way up.
     """
-    letters = [("RL".find(c), "AP".find(c), "SI".find(c)) for c in grid.orientation]
-    axes, flipped = [], []
-    for world in range(3):
-        axis = next(a for a in range(3) if letters[a][world] >= 0)
-        axes.append(axis)
-        flipped.append(letters[axis][world] == 1)
+    axes = _axes(grid, coronal_within_deg)
+    flipped = [bool(grid.directions[world, axis] < 0) for world, axis in enumerate(axes)]
     counts = tuple(grid.shape[a] for a in axes)
     steps = tuple(grid.spacing_mm[a] for a in axes)
     shape = tuple(
@@ -78,6 +79,19 @@ def place(grid: Grid, spacing_mm: float, multiple: int) -> Placement:
         for n, step in zip(counts, steps, strict=True)
     )
     return Placement(tuple(axes), tuple(flipped), counts, steps, shape, spacing_mm)  # type: ignore[arg-type]
+
+
+def _axes(grid: Grid, coronal_within_deg: float) -> list[int]:
+    """Return which of the scanner's axes runs along right, front and up."""
+    across = int(np.argmax(grid.spacing_mm))
+    right, front, _ = np.abs(grid.directions[:, across])
+    if right < 0.5 and front > np.cos(np.radians(coronal_within_deg)):
+        first, second = (a for a in range(3) if a != across)
+        if abs(grid.directions[0, first]) < abs(grid.directions[0, second]):
+            first, second = second, first
+        return [first, across, second]
+    pairs = ("RL", "AP", "SI")
+    return [next(a for a in range(3) if grid.orientation[a] in pair) for pair in pairs]
 
 
 def to_network(

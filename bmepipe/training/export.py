@@ -31,6 +31,8 @@ class Card:
         One per bone, in the order of the labels: a bone found smaller is taken for a false one.
     least_confidence : float
         Mean probability inside the bones below which nothing is believed.
+    coronal_within_deg : float
+        Up to which angle slices that lean between coronal and axial are shown as coronal.
     measured : tuple of str
         Sentences with what was measured, and how.
     """
@@ -40,6 +42,7 @@ class Card:
     trained_on: tuple[str, ...]
     smallest_ml: tuple[float, ...]
     least_confidence: float = 0.6
+    coronal_within_deg: float = 45.0
     measured: tuple[str, ...] = ()
 
 
@@ -97,6 +100,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "multiple": multiple,
         "smallest_ml": dict(enumerate(card.smallest_ml, start=1)),
         "least_confidence": card.least_confidence,
+        "coronal_within_deg": card.coronal_within_deg,
     }
     _write_json(folder / "configs" / "metadata.json", metadata)
     _write_json(folder / "configs" / "inference.json", inference)

@@ -29,8 +29,8 @@ class SourceGroup:
     """Files of shape sources, and how often one of them is drawn against other groups.
 
     A group that is not `labelled` shows what the network must leave alone: another site's bones, of
-    which nothing is to be found. `shapes`, where given, replace those of the training; `centre` is a
-    tissue in whose middle the fields of view lie; the other settings are those of `geometry.View`.
+    which nothing is to be found. `shapes`, where given, replace those of the training; `centre` is
+    a tissue in whose middle the fields of view lie; the others are those of `geometry.View`.
     """
 
     pattern: str

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.levels import name_levels, right_of_middle, site_bones, split_vertebrae
+from bmepipe.analysis.column import CERVICAL, name_levels, split_vertebrae
+from bmepipe.analysis.hip_bone import femoral_heads, hip_bone_parts
+from bmepipe.analysis.levels import right_of_middle, site_bones
 from bmepipe.site import load_site
 
 NAMES = {5: "vertebra", 6: "sacrum", 7: "hip_bone"}
@@ -115,3 +117,74 @@ def test_a_piece_of_s1_taken_for_a_vertebra_joins_the_sacrum() -> None:
     assert labels[30, 33, 15] == numbers["sacrum"]
     assert labels[30, 32, 31] == numbers["L5"]
     assert labels[30, 33, 48] == numbers["L4"]
+
+
+def test_without_a_sacrum_vertebrae_are_numbered_from_the_top() -> None:
+    kinds, site = column(count=3, with_sacrum=False), load_site("lumbar")
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    for n, name in enumerate(("vertebra_3", "vertebra_2", "vertebra_1")):
+        assert labels[30, 32 + n, 25 + 17 * n + 6] == numbers[name], name
+    assert not {numbers["L5"], numbers["L4"], numbers["L3"]} & set(np.unique(labels))
+
+
+def neck(with_axis: bool = True) -> np.ndarray:
+    """C2 with its dens on top, then six bodies of 18 x 16 x 14 mm, 18 mm apart, downwards."""
+    kinds = np.zeros((30, 30, 90), np.uint8)
+    if with_axis:
+        kinds[10:20, 12:20, 70:82] = 9
+    for n in range(6):
+        z = 60 - 9 * n
+        kinds[10:19, 12:20, z : z + 7] = 5
+    return kinds
+
+
+def test_cervical_levels_are_counted_down_from_the_axis() -> None:
+    site = load_site("cervical")
+    labels = site_bones(neck(), NAMES | {9: "axis"}, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    assert labels[15, 15, 76] == numbers["C2"]
+    for n, name in enumerate(("C3", "C4", "C5", "C6", "C7", "T1")):
+        assert labels[14, 15, 60 - 9 * n + 3] == numbers[name], name
+
+
+def test_without_the_axis_cervical_levels_are_unknown() -> None:
+    site = load_site("cervical")
+    labels = site_bones(neck(with_axis=False), NAMES | {9: "axis"}, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    assert labels[14, 15, 63] == numbers["vertebra_1"]
+    assert labels[14, 15, 18] == numbers["vertebra_6"]
+    bodies = split_vertebrae(neck() == 5, STEP_MM, None, CERVICAL)
+    assert name_levels(bodies, np.zeros(bodies.shape, bool), STEP_MM, CERVICAL) == {}
+
+
+def pelvis(side: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
+    """A head of 24 mm radius with a shaft to one side, in a plate with a notch for it."""
+    x, y, z = np.meshgrid(*(np.arange(n) * 2.0 for n in (90, 60, 80)), indexing="ij")
+    centre = (90, 60, 90)
+    head = (x - 90) ** 2 + (y - 60) ** 2 + (z - 90) ** 2 < 24**2
+    shaft = (np.abs(x - 90 - side * 40) < 14) & (np.abs(y - 60) < 14) & (z < 80)
+    neck = (np.abs(z - 80 + 0.5 * side * (x - 90)) < 10) & (np.abs(y - 60) < 10)
+    neck &= (side * (x - 90) > 0) & (side * (x - 90) < 40)
+    ball = (x - 90) ** 2 + (y - 60) ** 2 + (z - 90) ** 2 < 29**2
+    plate = (side * (x - 90) < 10) & (side * (x - 90) > -30) & ~ball
+    return plate, head | shaft | neck, centre
+
+
+def test_a_hip_bone_has_three_parts_around_the_head() -> None:
+    for side in (1, -1):
+        plate, femur, centre = pelvis(side)
+        ((middle, shaft_side),) = femoral_heads(plate, femur, 2.0)
+        assert np.abs(np.array(middle) * 2 - centre).max() < 3
+        assert shaft_side == side
+        parts = hip_bone_parts(plate, femur, 2.0)
+        assert (sum(part.astype(int) for part in parts.values()) == plate).all()
+        assert parts["ilium"][45 - 5 * side, 30, 75]
+        assert parts["pubis"][45 - 10 * side, 55, 20]
+        assert parts["ischium"][45 - 5 * side, 5, 20]
+
+
+def test_without_a_head_in_view_all_is_ilium() -> None:
+    plate, femur, _ = pelvis(1)
+    parts = hip_bone_parts(plate, np.zeros_like(femur), 2.0)
+    assert (parts["ilium"] == plate).all()

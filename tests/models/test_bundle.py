@@ -141,3 +141,17 @@ def test_the_network_grid_runs_right_front_up(turned_grid: Grid) -> None:
         index = np.argwhere(inside)
         slope = np.polyfit(index[:, axis], signal[inside], 1)[0]
         assert slope > 0.5  # mm per mm, along the same axis and in the same direction
+
+
+@pytest.mark.parametrize("lean_deg", [0.0, 30.0, 44.0, 50.0, 60.0])
+def test_slices_along_a_sacrum_are_shown_as_coronal_whatever_their_lean(lean_deg: float) -> None:
+    c, s = np.cos(np.radians(lean_deg)), np.sin(np.radians(lean_deg))
+    # Columns: to the left, up along the slice and to the front, across the slices to the back.
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[-0.6, 0, 0], [0, 0.7 * s, -3.3 * c], [0, 0.7 * c, 3.3 * s]])
+    grid = Grid((40, 50, 12), affine)
+    placement = place(grid, 2.5, 16, coronal_within_deg=65.0)
+    assert placement.axes == (0, 2, 1)
+    assert placement.flipped == (True, True, False)
+    usual = place(grid, 2.5, 16)
+    assert (usual.axes == (0, 2, 1)) == (lean_deg < 45)

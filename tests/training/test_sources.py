@@ -56,9 +56,12 @@ def test_tissues_have_numbers_and_greys_of_their_own() -> None:
     soft = [number for number in TISSUES.values() if number > LAST_BONE]
     assert len(set(soft)) == len(soft)
     # Bones of joints that are never scanned together share numbers; those of one joint never do.
-    for joint in (("femur", "hip_bone", "sacrum", "vertebra", "arch", "axis"),
-                  ("tibia", "fibula", "talus", "calcaneus", "navicular", "cuboid"),
-                  ("humerus", "scapula", "clavicle"), ("femur", "tibia", "patella", "fibula")):  # fmt: skip
+    joints = (
+        ("femur", "hip_bone", "sacrum", "vertebra", "arch", "axis"),
+        ("tibia", "fibula", "talus", "calcaneus", "navicular", "cuboid"),
+        ("humerus", "scapula", "clavicle"), ("femur", "tibia", "patella", "fibula"),
+    )  # fmt: skip
+    for joint in joints:
         assert len({TISSUES[name] for name in (*joint, "other_bone")}) == len(joint) + 1
     assert max(TISSUES.values()) < TISSUE_COUNT
     assert all(TISSUES[name] > LAST_BONE for name in MUSCLES)

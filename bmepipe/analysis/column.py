@@ -1,0 +1,197 @@
+"""A column of vertebrae: which voxel belongs to which, and what each is called.
+
+Arrays are indexed along the patient's axes: right, front, up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
+# The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
+S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of a part of the spine.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of its vertebrae, counted from the anchor.
+    anchor : str
+        The kind of bone that the count begins at: without it in view the levels are unknown.
+    upwards : bool
+        Whether the count goes up from it.
+    least_anchor_ml : float
+    core_depth_mm : float
+        Arches and processes are thinner than twice this, bodies are not.
+    least_core_ml, least_part_ml : float
+        What is smaller is no body's core, or no part that a narrow disc parts from another.
+    least_step_mm, most_step_mm : float
+        Between the middles of neighbouring bodies: a smaller step is within one, a larger one means
+        that a vertebra was overlooked.
+    """
+
+    names: tuple[str, ...]
+    anchor: str
+    upwards: bool
+    least_anchor_ml: float
+    core_depth_mm: float
+    least_core_ml: float
+    least_part_ml: float
+    least_step_mm: float
+    most_step_mm: float
+
+
+# Steps: the smallest adult's lumbar bodies are 25 mm apart, the tallest's 42; cervical ones 14 to
+# 25.
+LUMBAR = Column(
+    ("L5", "L4", "L3", "L2", "L1", "T12"), "sacrum", True, 5.0, 5.0, 0.8, 2.0, 23.0, 48.0
+)  # fmt: skip
+CERVICAL = Column(
+    ("C3", "C4", "C5", "C6", "C7", "T1"), "axis", False, 1.0, 3.5, 0.1, 0.5, 12.0, 28.0
+)  # fmt: skip
+
+
+def split_vertebrae(
+    vertebrae: NDArray[np.bool_],
+    spacing_mm: float,
+    certainty: NDArray[np.float32] | None = None,
+    column: Column = LUMBAR,
+) -> NDArray[np.int32]:
+    """Return each vertebra of a column with a number of its own, from 1; 0 outside.
+
+    Bodies are what is left when the mask is eroded by `core_depth_mm`. Two that a narrow disc joins
+    come apart at a higher certainty: a core is split where two parts of `least_part_ml` lie
+    `least_step_mm` apart. Every voxel then goes to the body that floods it first.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(vertebrae, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
+    depth = depth * spacing_mm
+    voxel_ml = spacing_mm**3 / 1000
+    cores = _parts(depth > column.core_depth_mm, column.least_core_ml / voxel_ml)
+    if certainty is not None:
+        for limit in CERTAINTIES:
+            cores = _split(cores, certainty > limit, column, spacing_mm)
+    if not cores.any():
+        return np.zeros(vertebrae.shape, np.int32)
+    height = -depth if certainty is None else -certainty * np.minimum(depth, column.core_depth_mm)
+    return watershed(height, cores, mask=vertebrae).astype(np.int32)
+
+
+def _parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.int32]:
+    """Return the connected parts of at least so many voxels, numbered from 1."""
+    labels, count = ndimage.label(mask)
+    keep = np.flatnonzero(np.bincount(labels.ravel(), minlength=count + 1) >= least)
+    table = np.zeros(count + 1, np.int32)
+    table[keep[keep > 0]] = np.arange(1, np.count_nonzero(keep) + 1)
+    return table[labels]
+
+
+def _split(
+    cores: NDArray[np.int32], certain: NDArray[np.bool_], column: Column, spacing_mm: float
+) -> NDArray[np.int32]:
+    """Return the cores, those replaced by their certain parts that have two of them apart."""
+    new = cores.copy()
+    least = column.least_part_ml * 1000 / spacing_mm**3
+    for core in range(1, int(cores.max()) + 1):
+        parts = _parts((cores == core) & certain, least)
+        count = int(parts.max())
+        if count < 2:
+            continue
+        centres = ndimage.center_of_mass(parts > 0, parts, range(1, count + 1))
+        heights = np.sort([centre[2] for centre in centres]) * spacing_mm
+        if np.diff(heights).max() < column.least_step_mm:
+            continue
+        new[cores == core] = 0
+        new[parts > 0] = parts[parts > 0] + new.max()
+    return _renumbered(new)
+
+
+def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+
+
+def piece_of_s1(
+    bodies: NDArray[np.int32], sacrum: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.bool_]:
+    """Return where the lowest body is none, but a piece of S1 that was taken for a vertebra."""
+    nothing = np.zeros(bodies.shape, bool)
+    numbers = [int(n) for n in np.unique(bodies) if n]
+    if len(numbers) < 2 or not sacrum.any():
+        return nothing
+    centres = {n: ndimage.center_of_mass(bodies == n) for n in numbers}
+    lowest, above = sorted(numbers, key=lambda n: centres[n][2])[:2]
+    points = np.argwhere(sacrum) * spacing_mm
+
+    def reach(n: int) -> float:
+        away = points - np.array(centres[n]) * spacing_mm
+        return float(np.sqrt((away**2).sum(axis=1).min()))
+
+    sizes = np.bincount(bodies.ravel())
+    small = sizes[lowest] < S1_PART * sizes[above]
+    if small and reach(lowest) < S1_REACH_MM and reach(above) < L5_REACH_MM:
+        return bodies == lowest
+    return nothing
+
+
+def name_levels(
+    bodies: NDArray[np.int32],
+    anchor: NDArray[np.bool_],
+    spacing_mm: float,
+    column: Column = LUMBAR,
+) -> dict[int, str]:
+    """Return the names of the vertebrae, counted from the anchor; none if it is not in view.
+
+    Without it the level is unknown, and a wrong name is worse than none. Counting stops where a
+    step is so long that a vertebra must be missing.
+    """
+    if np.count_nonzero(anchor) * spacing_mm**3 / 1000 < column.least_anchor_ml:
+        return {}
+    heights, sign = _heights(bodies, spacing_mm), 1 if column.upwards else -1
+    ends = sign * np.nonzero(anchor)[2]
+    floor, top = (float(np.percentile(ends, part)) * spacing_mm for part in (60, 98))
+    order = sorted(
+        (n for n in heights if sign * heights[n] > floor), key=lambda n: sign * heights[n]
+    )
+    named: dict[int, str] = {}
+    sizes = np.bincount(bodies.ravel())
+    below, last = None, top
+    for n in order:
+        if below is not None and sign * heights[n] - last < column.least_step_mm:
+            named[n] = named[below]  # a second piece of the same vertebra
+            if sizes[n] > sizes[below]:
+                below, last = n, sign * heights[n]
+            continue
+        count = len(set(named.values()))
+        if sign * heights[n] - last > column.most_step_mm or count == len(column.names):
+            break
+        named[n] = column.names[count]
+        below, last = n, sign * heights[n]
+    return named
+
+
+def number_from_top(
+    bodies: NDArray[np.int32], spacing_mm: float, column: Column = LUMBAR
+) -> dict[int, str]:
+    """Return "vertebra_1", "vertebra_2", ... from the top, for a column whose levels are unknown."""
+    heights = _heights(bodies, spacing_mm)
+    named: dict[int, str] = {}
+    count, last = 0, np.inf
+    for n in sorted(heights, key=lambda n: -heights[n]):
+        if last - heights[n] >= column.least_step_mm:
+            count, last = count + 1, heights[n]
+        named[n] = f"vertebra_{count}"
+    return named
+
+
+def _heights(bodies: NDArray[np.int32], spacing_mm: float) -> dict[int, float]:
+    numbers = [int(n) for n in np.unique(bodies) if n]
+    centres = ndimage.center_of_mass(bodies > 0, bodies, numbers)
+    return {n: float(c[2]) * spacing_mm for n, c in zip(numbers, centres, strict=True)}
