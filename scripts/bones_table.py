@@ -1,9 +1,11 @@
 """Print how well bones are found, on phantoms of unseen seeds and on real scans where they are.
 
     python scripts/bones_table.py [--shared ../shared] [--seeds 1-3] [--sites knee,lumbar]
+                                  [--matrix N] [--no-real]
 
-Phantoms: Dice per bone from each contrast alone. Real scans: agreement of contrasts with each other
-(spine_dicom), with labelled bodies (lumbar_nifti) and with regions drawn by hand (sij_nifti).
+Phantoms: Dice and 95th percentile of the surface distance per bone, from each contrast alone and
+from both. Real scans: agreement of planes and contrasts with each other (knee_dicom, spine_dicom),
+with labelled bodies (lumbar_nifti) and with regions drawn by hand (sij_nifti).
 """
 
 from __future__ import annotations
@@ -13,16 +15,23 @@ from pathlib import Path
 
 import numpy as np
 from phantom_table import CLASSES, numbers
+from scipy import ndimage
 
-from bmepipe.analysis.agreement import dice
-from bmepipe.analysis.align import align
+from bmepipe.analysis.agreement import dice, surface_distances_mm
+from bmepipe.analysis.align import align, resample
 from bmepipe.errors import BmepipeError
 from bmepipe.io.nifti import load, load_labels
+from bmepipe.io.studies import load as load_series
+from bmepipe.io.studies import open_study
+from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import make_phantom
-from bmepipe.pipeline import RunSettings, Stopwatch, bone_model, choose, load_pair
+from bmepipe.pipeline import bone_model
 from bmepipe.site import Site, load_site, site_names
-from bmepipe.study import Pair, SequenceClass
+from bmepipe.study import Pair, Role, SequenceClass
 from bmepipe.volume import Volume
+
+# Networks find vertebral bodies without their arches, which are thinner than twice this.
+BODY_DEPTH_MM = {"lumbar": 5.0, "cervical": 3.5}
 
 
 def found(volume: Volume, site: Site, t1: Volume | None = None) -> Volume | None:
@@ -34,71 +43,150 @@ def found(volume: Volume, site: Site, t1: Volume | None = None) -> Volume | None
         return None
 
 
-def line(one: Volume, other: Volume, site: Site) -> str:
-    """Return Dice per bone of two label maps on one grid."""
+def line(one: Volume, other: Volume, site: Site, where: np.ndarray | None = None) -> str:
+    """Return Dice per bone of two label maps on one grid, within `where`."""
     cells = []
     for bone in site.bones:
-        value = dice(one.data == bone.label, other.data == bone.label)
+        first, second = (v.data == bone.label for v in (one, other))
+        if where is not None:
+            first, second = first & where, second & where
+        value = dice(first, second)
         if value is not None:
             cells.append(f"{bone.name} {value:.3f}")
     return ", ".join(cells)
 
 
-def phantoms(site: Site, seeds: list[int]) -> None:
+def bodies(bones: Volume, depth_mm: float) -> Volume:
+    """Return vertebrae without what is thinner than twice `depth_mm`."""
+    out = np.zeros_like(bones.data)
+    spacing = bones.grid.spacing_mm
+    for label in np.unique(bones.data[bones.data > 0]):
+        bone = bones.data == label
+        core = ndimage.distance_transform_edt(bone, sampling=spacing) > depth_mm
+        near = ndimage.distance_transform_edt(~core, sampling=spacing) <= depth_mm + 0.8
+        out[bone & near] = label
+    return bones.with_data(out)
+
+
+def surface_p95_mm(one: np.ndarray, other: np.ndarray, volume: Volume) -> float:
+    """Return the 95th percentile of the distances between two surfaces, both ways."""
+    return float(np.percentile(surface_distances_mm(one, other, volume.grid), 95))
+
+
+def phantoms(site: Site, seeds: list[int], matrix: int | None) -> None:
+    """Print a line per phantom and contrast, and the means per contrast."""
+    protocol = site_protocol(site.name)
+    if matrix is not None:
+        protocol = coarse(protocol, max(1, round(protocol.matrix / matrix)))
+    scores: dict[str, list[float]] = {}
     for seed in seeds:
-        phantom = make_phantom(site.name, seed)
+        phantom = make_phantom(site.name, seed, protocol=protocol)
         t1, _ = align(phantom.t1, phantom.t2fs, same_frame=True)
+        truth = phantom.bones
+        if site.name in BODY_DEPTH_MM:
+            truth = bodies(truth, BODY_DEPTH_MM[site.name])
         for name, series in (("T1", (t1,)), ("FS", (phantom.t2fs,)), ("both", (phantom.t2fs, t1))):
             bones = found(series[0], site, *series[1:])
-            if bones is not None:
-                print(f"  phantom {seed} {name}: {line(bones, phantom.bones, site)}", flush=True)
+            cells = []
+            for bone in site.bones:
+                there = truth.data == bone.label
+                if np.count_nonzero(there) * truth.grid.voxel_ml < 0.3:
+                    continue
+                own = np.zeros_like(there) if bones is None else bones.data == bone.label
+                value = dice(own, there) or 0.0
+                far = surface_p95_mm(own, there, truth) if own.any() else float("nan")
+                cells.append(f"{bone.name} {value:.3f}/{far:.1f}")
+                scores.setdefault(name, []).append(value)
+            print(f"  phantom {seed} {name}: {', '.join(cells)}", flush=True)
+    for name, values in scores.items():
+        print(f"  {site.name} {name}: mean Dice {np.mean(values):.3f} of {len(values)} bones")
+
+
+def knee(folder: Path) -> None:
+    """Print how the four series of the real knee agree in space, each on its own."""
+    site = load_site("knee")
+    study = open_study(folder)
+    series = {s.description or s.uid: s for s in study.series if not s.refusal}
+    bones: dict[str, Volume] = {}
+    for name, one in series.items():
+        if one.role in (Role.T1, Role.T2FS):
+            labels = found(load_series(one), site)
+            if labels is not None:
+                bones[f"{one.number} {name}"] = labels
+    names = list(bones)
+    for n, first in enumerate(names):
+        for second in names[n + 1 :]:
+            moved = resample(bones[second], bones[first].grid)
+            ones = bones[second].with_data(np.ones(bones[second].grid.shape, np.uint8))
+            where = resample(ones, bones[first].grid).data > 0
+            print(f"  knee {first} / {second}: {line(bones[first], moved, site, where)}")
+
+
+def spine(folder: Path) -> None:
+    """Print how T1 and STIR of the real spine agree."""
+    site = load_site("lumbar")
+    study = open_study(folder)
+    volumes = {s.role: load_series(s) for s in study.series
+               if s.role in (Role.T1, Role.T2FS) and len(s.files) > 8}  # fmt: skip
+    one, other = (found(volumes[role], site) for role in (Role.T2FS, Role.T1))
+    if one and other:
+        print(f"  spine_dicom STIR against T1: {line(one, other, site)}", flush=True)
+
+
+def labelled_bodies(folder: Path) -> None:
+    """Print Dice of labelled vertebral bodies, each against the bone that fits it best."""
+    site = load_site("lumbar")
+    for name in ("pair_t1", "pair_stir", "t2_02", "dixon_water_01", "dixon_water_02"):
+        bones = found(load(folder / f"{name}.nii.gz"), site)
+        if bones:
+            truth = load_labels(folder / f"{name}_vertebrae.nii.gz").data
+            names = {bone.label: bone.name for bone in site.bones if bone.name != "sacrum"}
+            cells = []
+            for label in np.unique(truth[truth > 0]):
+                best = max(names, key=lambda v: dice(bones.data == v, truth == label) or 0)
+                cells.append(f"{names[best]} {dice(bones.data == best, truth == label):.3f}")
+            print(f"  {name}: {', '.join(cells)}", flush=True)
+
+
+def joints(folder: Path) -> None:
+    """Print Dice of the bones of sacroiliac joints against the regions drawn by hand."""
+    site = load_site("sacroiliac")
+    for case in sorted(path for path in folder.iterdir() if path.is_dir()):
+        bones = found(load(case / "stir.nii.gz"), site, load(case / "t1.nii.gz"))
+        if bones:
+            region = load_labels(case / "bone_region.nii.gz").data > 0
+            own = bones.data > 0
+            inside = np.count_nonzero(own & region) / np.count_nonzero(region)
+            right = np.count_nonzero(own & region) / np.count_nonzero(own)
+            print(f"  sij {case.name}: Dice {dice(own, region):.3f}, {inside:.0%} of the region "
+                  f"found, {right:.0%} of what was found inside it", flush=True)  # fmt: skip
 
 
 def real(shared: Path) -> None:
-    lumbar, joints = load_site("lumbar"), load_site("sacroiliac")
-    folder = shared / "real" / "spine_dicom"
-    if lumbar.model and folder.is_dir():
-        _, _, choice = choose(folder, RunSettings(site="lumbar"), Stopwatch(lambda stage: None))
-        pair = load_pair(choice, Stopwatch(lambda stage: None))
-        assert pair.t1 is not None
-        one, other = found(pair.t2fs, lumbar), found(pair.t1, lumbar)
-        if one and other:
-            print(f"  spine_dicom STIR against T1: {line(one, other, lumbar)}", flush=True)
-    folder = shared / "real" / "lumbar_nifti"
-    for name in ("pair_t1", "pair_stir", "t2_02", "dixon_water_01", "dixon_water_02"):
-        if lumbar.model and (folder / f"{name}.nii.gz").is_file():
-            bones = found(load(folder / f"{name}.nii.gz"), lumbar)
-            if bones:
-                truth = load_labels(folder / f"{name}_vertebrae.nii.gz").data
-                names = {bone.label: bone.name for bone in lumbar.bones if bone.name != "sacrum"}
-                cells = []
-                for label in np.unique(truth[truth > 0]):
-                    best = max(names, key=lambda v: dice(bones.data == v, truth == label) or 0)
-                    cells.append(f"{names[best]} {dice(bones.data == best, truth == label):.3f}")
-                print(f"  {name}: {', '.join(cells)}", flush=True)
-    for case in ("1003", "1013", "1234"):
-        folder = shared / "real" / "sij_nifti" / case
-        if joints.model and folder.is_dir():
-            bones = found(load(folder / "stir.nii.gz"), joints, load(folder / "t1.nii.gz"))
-            if bones:
-                region = load_labels(folder / "bone_region.nii.gz").data > 0
-                inside = np.count_nonzero((bones.data > 0) & region) / np.count_nonzero(region)
-                print(f"  sij {case}: Dice {dice(bones.data > 0, region):.3f}, "
-                      f"{inside:.0%} of the region found", flush=True)  # fmt: skip
+    """Print every line on the real scans that are there and have a model."""
+    parts = (("knee", "knee_dicom", knee), ("lumbar", "spine_dicom", spine),
+             ("lumbar", "lumbar_nifti", labelled_bodies), ("sacroiliac", "sij_nifti", joints))  # fmt: skip
+    for site, folder, show in parts:
+        if load_site(site).model and (shared / "real" / folder).is_dir():
+            show(shared / "real" / folder)
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--seeds", default="1-3")
     parser.add_argument("--sites", default=",".join(n for n in site_names() if load_site(n).model))
+    parser.add_argument("--matrix", type=int)
+    parser.add_argument("--no-real", action="store_true")
     arguments = parser.parse_args()
     for name in arguments.sites.split(","):
         if name:
             print(name)
-            phantoms(load_site(name), numbers(arguments.seeds))
-    print("real scans")
-    real(arguments.shared)
+            phantoms(load_site(name), numbers(arguments.seeds), arguments.matrix)
+    if not arguments.no_real:
+        print("real scans")
+        real(arguments.shared)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ class Bundle:
         Of the weights.
     coronal_within_deg : float
         Of `regrid.place`.
+    flatten : bool
+        Of `network.normalise`.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Bundle:
     least_confidence: float
     sha256: str
     coronal_within_deg: float = 45.0
+    flatten: bool = False
 
 
 def model_folder(name: str) -> Path:
@@ -140,6 +143,7 @@ def load_bundle(folder: Path) -> Bundle:
             least_confidence=float(settings["least_confidence"]),
             sha256=found,
             coronal_within_deg=float(settings.get("coronal_within_deg", 45.0)),
+            flatten=bool(settings.get("flatten", False)),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         came = str(error).splitlines()[0]
@@ -161,8 +165,13 @@ def bone_finder(site: Site, folder: Path | None = None) -> Callable[[Pair, Site]
         If the site has no model yet.
     ModelDamaged
     """
-    bundle = _cached(folder or model_folder(site.model))
+    bundle = bundle_of(site, folder)
     return lambda pair, site: segment_bones(pair, site, bundle)
+
+
+def bundle_of(site: Site, folder: Path | None = None) -> Bundle:
+    """Return the site's loaded model, or that of `folder`."""
+    return _cached(folder or model_folder(site.model))
 
 
 def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
@@ -228,7 +237,9 @@ def predict(
     import torch
 
     mask = torch.from_numpy(inside)
-    batch = torch.stack([normalise(torch.from_numpy(s).clamp(min=0), mask) for s in signals])
+    batch = torch.stack(
+        [normalise(torch.from_numpy(s).clamp(min=0), mask, flatten=bundle.flatten) for s in signals]
+    )
     with torch.inference_mode():
         logits = bundle.network(batch[:, None])
     probability = logits.softmax(1).mean(0) * mask
@@ -297,7 +308,7 @@ def _remedy(site: Site) -> str:
     return f"check that this is a {site.name} study, or give a label map with --bones"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _cached(folder: Path) -> Bundle:
     return load_bundle(folder)
 

@@ -87,7 +87,7 @@ def unfold_voxels(image: torch.Tensor) -> torch.Tensor:
     return blocks.reshape(n, c // 8, 2 * x, 2 * y, 2 * z)
 
 
-def normalise(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def normalise(image: torch.Tensor, inside: torch.Tensor, *, flatten: bool = False) -> torch.Tensor:
     """Return the image with its 99th percentile inside the field of view at 1, clipped at 2.
 
     Parameters
@@ -96,9 +96,38 @@ def normalise(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         Not negative.
     inside : Tensor of bool, same shape
         Field of view; outside becomes 0.
+    flatten : bool
+        First divide by the mean of the surroundings (`flattened`).
     """
+    if flatten:
+        image = flattened(image, inside)
     values = image[inside]
     step = max(1, values.numel() // 50_000)
     values = values[::step]
     top = values.kthvalue(max(1, int(0.99 * values.numel()))).values.clamp(min=1e-6)
     return (image / top).clamp(0, 2) * inside
+
+
+def flattened(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Return the image divided by the mean of its surroundings, some 10 voxels each way.
+
+    A surface coil makes what lies near it many times brighter than the spine; a network that sees
+    the shading must learn every tissue at every brightness.
+
+    Parameters
+    ----------
+    image : Tensor, shape (x, y, z)
+        Not negative.
+    inside : Tensor of bool, same shape
+    """
+    import torch
+    import torch.nn.functional as functional
+
+    weight = inside.to(image.dtype)
+    both = functional.avg_pool3d(torch.stack([image * weight, weight])[:, None], 4, ceil_mode=True)
+    for _ in range(3):
+        both = functional.avg_pool3d(both, 5, 1, 2, count_include_pad=False)
+    mean = both[0] / both[1].clamp(min=1e-6)
+    wide = functional.interpolate(mean[None], image.shape, mode="trilinear")[0, 0]
+    least = 0.15 * (image * weight).sum() / weight.sum().clamp(min=1)
+    return image / (wide + least.clamp(min=1e-6))

@@ -140,7 +140,7 @@ def _coil(places_mm: Tensor, view: View, rng: torch.Generator) -> Tensor:
     else:
         return torch.zeros(places_mm.shape[1:], device=device)
     away = (places_mm - middle[:, None, None, None]).square().sum(0).sqrt()
-    log = -away / uniform(rng, 30, 120)
+    log = -away / uniform(rng, 45, 150)
     return log - log.mean()
 
 

@@ -97,6 +97,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
     inference = {
         "network": stored["network"],
         "spacing_mm": stored["spacing_mm"],
+        "flatten": stored["flatten"],
         "multiple": multiple,
         "smallest_ml": dict(enumerate(card.smallest_ml, start=1)),
         "least_confidence": card.least_confidence,

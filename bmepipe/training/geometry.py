@@ -37,6 +37,8 @@ class View:
         Spread of the turns about each axis.
     spacing_mm : float
         Of the network's grid; tissue is painted at half of it.
+    flatten : bool
+        Of `models.network.normalise`.
     """
 
     shift_mm: float = 14.0
@@ -48,6 +50,7 @@ class View:
     free: float = 0.4
     turn_rad: float = 0.17
     spacing_mm: float = 2.0
+    flatten: bool = False
 
 
 def lattice_mm(shape: tuple[int, int, int], spacing_mm: float, device: str) -> Tensor:

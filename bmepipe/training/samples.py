@@ -18,7 +18,7 @@ from bmepipe.training.sources import load_source
 from bmepipe.training.synthesis import Packed, Sample, pack, synthesise_several
 from bmepipe.training.tissues import label_table
 
-USES = 4  # of every batch
+USES = 6  # of every batch
 WAITING = 24  # batches that are kept to come again
 PAINTINGS = 2  # of one position: finding the tissues costs as much as one image of them
 Batch = tuple[Tensor, Tensor, Tensor]  # image (n, 1, x, y, z), bones and inside (n, x, y, z)
@@ -72,6 +72,8 @@ class SampleStream(IterableDataset[Batch]):
         What the network's labels are, as of `tissues.label_table`.
     spacing_mm : float
         Of the network's grid.
+    flatten : bool
+        Of `models.network.normalise`.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class SampleStream(IterableDataset[Batch]):
         start: int = 0,
         targets: tuple[str, ...] = (),
         spacing_mm: float = 2.0,
+        flatten: bool = False,
     ) -> None:
-        self.targets, self.spacing_mm = targets, spacing_mm
+        self.targets, self.spacing_mm, self.flatten = targets, spacing_mm, flatten
         self.groups, self.shapes, self.batch = groups, shapes, batch
         self.seed, self.start = seed, start
 
@@ -94,7 +97,7 @@ class SampleStream(IterableDataset[Batch]):
         torch.set_num_threads(1)  # the other core belongs to the training step
         rng = torch.Generator()
         rng.manual_seed(1_000_003 * self.seed + 101 * self.start + (worker.id if worker else 0))
-        loaded = load_groups(self.groups, self.targets, self.spacing_mm)
+        loaded = load_groups(self.groups, self.targets, self.spacing_mm, self.flatten)
         waiting: list[tuple[Batch, int]] = []  # batches and how often each is to come again
         while True:
             group = draw(loaded, rng)
@@ -125,7 +128,10 @@ class Group:
 
 
 def load_groups(
-    groups: tuple[SourceGroup, ...], targets: tuple[str, ...] = (), spacing_mm: float = 2.0
+    groups: tuple[SourceGroup, ...],
+    targets: tuple[str, ...] = (),
+    spacing_mm: float = 2.0,
+    flatten: bool = False,
 ) -> list[Group]:
     """Load every source; a group without files is left out.
 
@@ -140,16 +146,8 @@ def load_groups(
         if paths:
             packed = tuple(pack(load_source(Path(p)), "cpu", group.centre) for p in paths)
             table = torch.tensor(label_table(targets))
-            loaded.append(
-                Group(
-                    group.weight,
-                    group.labelled,
-                    packed,
-                    group.shapes,
-                    replace(group.view, spacing_mm=spacing_mm),
-                    table,
-                )
-            )
+            view = replace(group.view, spacing_mm=spacing_mm, flatten=flatten)
+            loaded.append(Group(group.weight, group.labelled, packed, group.shapes, view, table))
     if not loaded:
         raise BadSettings(
             "at least one shape source",
@@ -203,10 +201,12 @@ def validation_set(
     count: int,
     targets: tuple[str, ...] = (),
     spacing_mm: float = 2.0,
+    flatten: bool = False,
 ) -> list[Batch]:
     """Return fixed samples that no training draws, of every group in turn: each a batch of one."""
     rng = torch.Generator()
     rng.manual_seed(987_654_321)
-    loaded = load_groups(tuple(g for g in groups if g.labelled), targets, spacing_mm)
+    labelled = tuple(group for group in groups if group.labelled)
+    loaded = load_groups(labelled, targets, spacing_mm, flatten)
     turns = [loaded[n % len(loaded)] for n in range(count)]
     return [stack(samples(g, (*g.shapes, shape)[0], rng, 1)) for g in turns]

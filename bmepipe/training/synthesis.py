@@ -150,5 +150,5 @@ def synthesise_several(
         signal = paint(labels, marrow, contrast, rng, device)
         image, inside, lit = acquire(signal, rng, device, view)
         seen = torch.where(lit, bones, 0).to(torch.uint8)
-        samples.append(Sample(normalise(image, inside), seen, inside))
+        samples.append(Sample(normalise(image, inside, flatten=view.flatten), seen, inside))
     return samples

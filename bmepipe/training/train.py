@@ -38,6 +38,8 @@ class TrainConfig:
         Checkpoint of another training whose weights begin this one, as far as the shapes agree.
     spacing_mm : float
         Of the network's isotropic grid.
+    flatten : bool
+        Whether the image is divided by its surroundings' mean first; `models.network.normalise`.
     fold : int
         With it, the network sees blocks of 2 x 2 x 2 voxels; of `models.network.build_network`.
     threads : int
@@ -65,6 +67,7 @@ class TrainConfig:
     start_from: str = ""
     targets: tuple[str, ...] = ()
     spacing_mm: float = 2.0
+    flatten: bool = False
     fold: int = 0
     threads: int = 0
 
@@ -121,11 +124,11 @@ def train(
         state.ema.load_state_dict(state.net.state_dict())
     held_out = validation_set(
         config.sources, config.shapes[0], config.validation_samples, config.targets,
-        config.spacing_mm,
+        config.spacing_mm, config.flatten,
     )  # fmt: skip
     stream = SampleStream(
         config.sources, config.shapes, config.batch, config.seed, state.iteration, config.targets,
-        config.spacing_mm,
+        config.spacing_mm, config.flatten,
     )  # fmt: skip
     loader = DataLoader(
         stream, batch_size=None, num_workers=config.workers,
@@ -255,6 +258,7 @@ def _save(state: _State, config: TrainConfig, path: Path) -> None:
             "trained_s": state.trained_s,
             "network": config.network,
             "spacing_mm": config.spacing_mm,
+            "flatten": config.flatten,
         },
         temporary,
     )

@@ -1,0 +1,119 @@
+"""Which body site an image shows, by what the bone networks of all sites find in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.errors import NoBonesFound, UnknownChoice
+from bmepipe.models.bundle import Bundle, bundle_of, predict
+from bmepipe.models.regrid import place, to_network
+from bmepipe.site import Site
+from bmepipe.volume import Volume
+
+# Of the score below, from 0 to 1: what must be reached, and by how much the next best be beaten.
+LEAST_SCORE, LEAST_LEAD = 0.6, 0.08
+# Another site must fit by so much better before the one that was asked for is refused.
+WRONG_LEAD = 0.25
+
+
+@dataclass(frozen=True)
+class SiteScore:
+    """How well an image fits a site: its score from 0 to 1, and the bones seen."""
+
+    site: Site
+    score: float
+    seen: str
+
+
+def recognise_by_bones(volume: Volume, sites: Sequence[Site]) -> tuple[Site, str]:
+    """Return the site whose bones an image shows, and the evidence.
+
+    Parameters
+    ----------
+    volume : Volume of float32
+        Any contrast.
+    sites : sequence of Site
+        Those with a bone model are tried.
+
+    Raises
+    ------
+    UnknownChoice
+        If no site fits well enough, or two fit about as well: nothing is guessed.
+    """
+    scores = sorted(
+        (site_score(volume, site) for site in sites if site.model), key=lambda s: -s.score
+    )
+    best = scores[0]
+    lead = best.score - (scores[1].score if len(scores) > 1 else 0.0)
+    told = ", ".join(f"{s.site.name} {s.score:.2f}" for s in scores)
+    if best.score < LEAST_SCORE or lead < LEAST_LEAD:
+        names = ", ".join(sorted(site.name for site in sites))
+        raise UnknownChoice(
+            f"a site among {names}",
+            f"headers that name none and images that fit {told}",
+            "say which with --site",
+        )
+    return best.site, f"site {best.site.name}: the images show {best.seen} ({told})"
+
+
+def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequence[Site]) -> None:
+    """Refuse a site that was asked for if the images clearly show another one.
+
+    Looked at only where few of the site's bones were found, for it takes every network.
+
+    Parameters
+    ----------
+    volume : Volume of float32
+    bones : Volume of uint8 or None
+        What the site's own network found; None if nothing that could be believed.
+    site : Site
+    sites : sequence of Site
+
+    Raises
+    ------
+    NoBonesFound
+        Naming the site that fits.
+    """
+    expected = [bone.label for bone in site.bones if not bone.name.startswith("vertebra_")]
+    present = 0 if bones is None else len(np.intersect1d(np.unique(bones.data), expected))
+    if 2 * present > len(expected):
+        return
+    scores = {s.name: site_score(volume, s) for s in sites if s.model}
+    best = max(scores.values(), key=lambda s: s.score)
+    if best.score >= LEAST_SCORE and best.score > scores[site.name].score + WRONG_LEAD:
+        raise NoBonesFound(
+            f"images of the site {site.name}",
+            f"images that fit {best.site.name} ({best.score:.2f}, {site.name} "
+            f"{scores[site.name].score:.2f}): {best.seen}",
+            f"run with --site {best.site.name}, or give a label map with --bones",
+        )
+
+
+def site_score(volume: Volume, site: Site) -> SiteScore:
+    """Return how well an image fits a site.
+
+    The score is the mean over the network's kinds of bone of the mean probability inside what is
+    large enough to be believed; a kind that is not seen counts as 0. Kinds that may well lie outside
+    the field of view, such as arches, count by what they add only.
+    """
+    bundle = bundle_of(site)
+    kinds, certainty = _predicted(volume, bundle)
+    sure: dict[str, float] = {}
+    for kind, name in bundle.labels.items():
+        own = kinds == kind
+        if own.sum() * bundle.spacing_mm**3 / 1000 >= max(bundle.smallest_ml.get(kind, 0.0), 0.3):
+            sure[name] = float(certainty[own].mean())
+    score = sum(sure.values()) / len(bundle.labels)
+    seen = ", ".join(f"{name} {value:.2f}" for name, value in sure.items())
+    return SiteScore(site, score, seen or "none of its bones")
+
+
+def _predicted(volume: Volume, bundle: Bundle) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    placement = place(volume.grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
+    signal, inside = to_network(volume.data, placement)
+    probability = predict(bundle, [signal], inside)
+    return probability.argmax(0).astype(np.uint8), probability.max(0)
