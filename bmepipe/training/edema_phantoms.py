@@ -27,6 +27,7 @@ from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
+SITES = ("sacroiliac", "knee", "hip", "ankle", "shoulder", "lumbar", "cervical")
 FAILED_FACTOR = 2.5  # residual fat above this many times the usual: nothing can be said there
 
 

@@ -20,29 +20,13 @@ from torch import Tensor
 from bmepipe.errors import BadSettings
 from bmepipe.models.edema_input import PIXEL_MM, in_plane_depth_mm
 from bmepipe.models.edema_network import SLICES, stack_channels
+from bmepipe.training.edema_painting import paint
+from bmepipe.training.edema_patch import Floats, Patch, smooth_noise
 from bmepipe.training.edema_phantoms import Example, load_example
 
-Floats = NDArray[np.float32]
-PATCH = 128
+PATCH = 112
+PAINTED = 0.6  # share of the patches into which more is painted than the phantom holds
 RIM_MM = 1.5  # so far outside the outline the network is still taught, at little weight
-
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """Three slices of a patch: signals, outline and, of the middle one, the truth.
-
-    Parameters
-    ----------
-    t2fs, t1 : ndarray of float32, shape (slices, rows, columns)
-    bones : ndarray of bool, same shape
-    edema, weight : ndarray of float32, shape (rows, columns)
-    """
-
-    t2fs: Floats
-    t1: Floats
-    bones: NDArray[np.bool_]
-    edema: Floats
-    weight: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +82,28 @@ def _some(index: NDArray[np.int64], rng: np.random.Generator, most: int = 4000) 
 def batches(
     examples: Sequence[Loaded], batch: int, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield input (n, channels, rows, columns), edema and weight (n, rows, columns) for ever."""
+    """Yield input (n, channels, rows, columns), edema and weight (n, rows, columns) for ever.
+
+    Every batch comes twice, the second time a quarter turned: making one costs half as much as the
+    step that learns from it.
+    """
+    waiting: tuple[Tensor, Tensor, Tensor] | None = None
     while True:
         drawn = [sample(examples[int(rng.integers(len(examples)))], rng) for _ in range(batch)]
         image, edema, weight = (torch.stack(part) for part in zip(*drawn, strict=True))
         yield image, edema, weight
+        if waiting is not None:  # not at once after its twin
+            yield waiting
+        image, edema, weight = (part.rot90(1, (-2, -1)) for part in (image, edema, weight))
+        waiting = image, edema, weight
 
 
 def sample(example: Loaded, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Return one augmented patch: the network's input, the share of edema and the loss's weight."""
     with_t1 = rng.random() > 0.3
     patch = cut_patch(example, with_t1, rng)
+    if rng.random() < PAINTED:
+        patch = paint(patch, rng)
     bones = wrong_outline(patch.bones, rng)
     depth = np.stack([in_plane_depth_mm(part[None])[0] for part in bones])
     t2fs, t1 = vary_signals(patch, with_t1, rng)
@@ -182,14 +177,6 @@ def wrong_outline(bones: NDArray[np.bool_], rng: np.random.Generator) -> NDArray
     moved = depth + np.float32(rng.normal(0, 0.8)) + field > 0
     shift = np.round(rng.normal(0, 0.6, 2) / PIXEL_MM).astype(int)
     return np.roll(moved, tuple(shift), axis=(1, 2))
-
-
-def smooth_noise(shape: tuple[int, ...], scale_pixels: float, rng: np.random.Generator) -> Floats:
-    """Return a random field of unit spread that varies over `scale_pixels`."""
-    knots = tuple(max(2, int(np.ceil(n / scale_pixels)) + 1) for n in shape)
-    values = torch.from_numpy(rng.standard_normal((1, 1, *knots)).astype(np.float32))
-    field = functional.interpolate(values, tuple(shape), mode="bicubic", align_corners=True)
-    return field[0, 0].numpy()
 
 
 def vary_signals(patch: Patch, with_t1: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:

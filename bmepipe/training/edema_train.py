@@ -37,13 +37,14 @@ class EdemaConfig:
         Planned length over all resumptions: the learning rate follows a cosine down to zero there.
     ema_decay : float
         Of the running mean of the weights, which is what is validated and shipped.
-    held_out : int
-        Every so many-th seed is never trained on: it validates and calibrates.
+    held_out : str
+        Pattern of other cached phantoms, never trained on: they validate and calibrate.
     threads : int
         Of the processor.
     """
 
     pattern: str
+    held_out: str
     filters: tuple[int, ...] = (16, 32, 48, 96, 128)
     seed: int = 0
     minutes: float = 40.0
@@ -53,7 +54,6 @@ class EdemaConfig:
     warmup_iterations: int = 50
     ema_decay: float = 0.995
     dice_weight: float = 0.5
-    held_out: int = 10
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 8.0
     threads: int = 1
@@ -80,15 +80,9 @@ class _State:
     trained_s: float = 0.0
 
 
-def split(config: EdemaConfig) -> tuple[list[Path], list[Path]]:
-    """Return the cached files to train on and those held out, by the seed in their names."""
-    paths = sorted(Path(p) for p in glob.glob(config.pattern))
-    last = [path for path in paths if _seed_of(path) % config.held_out == config.held_out - 1]
-    return [path for path in paths if path not in set(last)], last
-
-
-def _seed_of(path: Path) -> int:
-    return int(path.stem.split("_")[1])
+def files_of(pattern: str) -> list[Path]:
+    """Return the files of a pattern, sorted."""
+    return sorted(Path(path) for path in glob.glob(pattern))
 
 
 def train_edema(
@@ -113,11 +107,10 @@ def train_edema(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         _restore(state, checkpoint, device)
-    train_paths, last = split(config)
-    held_out = [load_example(path) for path in last]
+    held_out = [load_example(path) for path in files_of(config.held_out)]
     # Other samples after every resumption than before it.
     rng = np.random.default_rng([config.seed, state.iteration])
-    stream = batches(load_examples(train_paths), config.batch, rng)
+    stream = batches(load_examples(files_of(config.pattern)), config.batch, rng)
     budget_s = math.inf if minutes is None else 60 * minutes
     started = before = saved = validated = time.monotonic()
     losses: list[float] = []
@@ -189,10 +182,7 @@ def learning_rate(config: EdemaConfig, iteration: int, trained_s: float) -> floa
 
 
 def _fresh(config: EdemaConfig, device: str) -> _State:
-    net, ema = (
-        build_edema_network(config.network).to(device, memory_format=torch.channels_last)
-        for _ in range(2)
-    )
+    net, ema = (build_edema_network(config.network).to(device) for _ in range(2))
     ema.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay)
     return _State(net.train(), ema.eval(), optimiser)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bmepipe.errors import BadSettings
+from bmepipe.training.edema_export import EdemaCard, export_edema
+from bmepipe.training.edema_train import EdemaConfig, train_edema
 from bmepipe.training.export import Card, export_bundle
 from bmepipe.training.samples import SourceGroup
 from bmepipe.training.train import TrainConfig, train
@@ -38,17 +40,32 @@ def train_from_file(
     BadSettings
         If the file cannot be read, or a setting is missing or unknown.
     """
-    config, card = read_recipe(path)
-    checkpoint = train(config, out, minutes, device)
-    return export_bundle(checkpoint, card, out)
+    tables = _read(path)
+    if tables.pop("model", "bones") == "edema":
+        settings, words = _edema_recipe(tables, path)
+        return export_edema(train_edema(settings, out, minutes, device), settings, words, out)
+    config, card = _bones_recipe(tables, path)
+    return export_bundle(train(config, out, minutes, device), card, out)
 
 
 def read_recipe(path: Path) -> tuple[TrainConfig, Card]:
-    """Return the settings of the training, and what its model card says, from a TOML file."""
+    """Return the settings of a bone training, and what its model card says, from a TOML file."""
+    return _bones_recipe(_read(path), path)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSettings("a TOML training file", f"{path}: {error}", "correct it") from error
+
+
+def _edema_recipe(tables: dict[str, Any], path: Path) -> tuple[EdemaConfig, EdemaCard]:
+    card = tables.pop("card", {})
+    return _made(EdemaConfig, tables, path), _made(EdemaCard, card, path)
+
+
+def _bones_recipe(tables: dict[str, Any], path: Path) -> tuple[TrainConfig, Card]:
     card = tables.pop("card", {})
     sources = tables.pop("sources", [])
     tables["sources"] = tuple(_made(SourceGroup, row, path) for row in sources)

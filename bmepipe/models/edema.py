@@ -1,0 +1,171 @@
+"""The edema detector that is a network: one for all sites, with or without a T1.
+
+The model folder has MONAI bundle shape, as the bones' has; torch is imported when it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.errors import ModelDamaged
+from bmepipe.models.bundle import model_folder
+from bmepipe.models.detectors import EDEMA_MODEL
+from bmepipe.models.edema_input import DEPTH_MM, Scene, from_scene, in_plane_depth_mm, make_scene
+from bmepipe.models.edema_network import SLICES, build_edema_network, stack_channels
+from bmepipe.site import Site
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = 4
+_REMEDY = "reinstall bmepipe or restore the model folder"
+
+
+@dataclass(frozen=True, eq=False)
+class EdemaModel:
+    """A loaded model.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode.
+    multiple : int
+        Rows and columns shown to it are multiples of this.
+    slope, offset : float
+        Its logit becomes ``slope * logit + offset``, whose logistic is a calibrated probability.
+    sha256 : str
+        Of the weights.
+    """
+
+    network: torch.nn.Module
+    multiple: int
+    slope: float
+    offset: float
+    sha256: str
+
+
+def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
+    """Return the probability of edema, 0 to 1, float32, by the model of the package.
+
+    Parameters
+    ----------
+    pair : Pair
+    bones : Volume of uint8
+    site : Site
+
+    Raises
+    ------
+    ModelDamaged
+        If the model folder is not what it says.
+    """
+    return detect_with(_cached(model_folder(EDEMA_MODEL)), pair, bones, site)
+
+
+def detect_with(model: EdemaModel, pair: Pair, bones: Volume, site: Site) -> Volume:
+    """Return the probability of edema by a given model; 0 outside the bones."""
+    scene, frame = make_scene(pair, bones, site)
+    logits = model.slope * logits_of(model.network, scene, model.multiple) + model.offset
+    probability = from_scene(1 / (1 + np.exp(-np.clip(logits, -30, 30))), frame)
+    probability[bones.data == 0] = 0
+    return Volume(probability, bones.grid)
+
+
+def logits_of(network: torch.nn.Module, scene: Scene, multiple: int) -> NDArray[np.float32]:
+    """Return the network's logit at every voxel of a scene; -20 in slices without bone."""
+    import torch
+
+    depth = in_plane_depth_mm(scene.bones)
+    logits = np.full(scene.bones.shape, -20, np.float32)
+    judged = np.flatnonzero(scene.bones.any(axis=(1, 2)))
+    rows, columns = scene.bones.shape[1:]
+    padding = (0, -columns % multiple, 0, -rows % multiple)
+    with torch.inference_mode():
+        for start in range(0, len(judged), _BATCH):
+            numbers = judged[start : start + _BATCH]
+            batch = torch.stack([channels_at(scene, depth, int(k)) for k in numbers])
+            batch = torch.nn.functional.pad(batch, padding)
+            found = network(batch.contiguous(memory_format=torch.channels_last))
+            logits[numbers] = found[:, 0, :rows, :columns].numpy()
+    return logits
+
+
+def channels_at(scene: Scene, depth_mm: NDArray[np.float32], k: int) -> torch.Tensor:
+    """Return the network's input for slice `k`; what lies beyond the volume is shown as nothing."""
+    numbers = np.arange(k - SLICES // 2, k + SLICES // 2 + 1)
+    there = ((numbers >= 0) & (numbers < len(depth_mm)))[:, None, None]
+    numbers = np.clip(numbers, 0, len(depth_mm) - 1)
+    return stack_channels(
+        np.where(there, scene.t2fs[numbers], 0),
+        None if scene.t1 is None else np.where(there, scene.t1[numbers], 0),
+        np.where(there, depth_mm[numbers], -DEPTH_MM),
+        scene.code,
+    )
+
+
+def load_edema_model(folder: Path) -> EdemaModel:
+    """Load a model folder, checking its weights against the stored sha256.
+
+    Raises
+    ------
+    ModelDamaged
+        If a file or setting is missing or the weights are not the ones described.
+    """
+    import torch
+
+    metadata = _read(folder / "configs" / "metadata.json")
+    settings = _read(folder / "configs" / "inference.json")
+    weights = folder / "models" / "model.pt"
+    if not weights.is_file():
+        raise ModelDamaged(f"weights in {folder.name}/models/model.pt", "no such file", _REMEDY)
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != metadata.get("weights_sha256"):
+        raise ModelDamaged(
+            f"weights of {folder.name} with sha256 {metadata.get('weights_sha256')}", found, _REMEDY
+        )
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ModelDamaged(
+            f"plain tensors in {folder.name}/models/model.pt", "something else", _REMEDY
+        ) from error
+    try:
+        network = build_edema_network(settings["network"])
+        network.load_state_dict({key: full_precision(value) for key, value in state.items()})
+        network = network.eval()
+        slope, offset = (float(settings["calibration"][key]) for key in ("slope", "offset"))
+        return EdemaModel(network, int(settings["multiple"]), slope, offset, found)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        came = str(error).splitlines()[0]
+        raise ModelDamaged(f"complete settings of {folder.name}", came, _REMEDY) from error
+
+
+def full_precision(value: torch.Tensor) -> torch.Tensor:
+    """Return stored weights as float32; counters stay whole numbers."""
+    return value.float() if value.is_floating_point() else value
+
+
+@lru_cache(maxsize=2)
+def _cached(folder: Path) -> EdemaModel:
+    return load_edema_model(folder)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        came = type(error).__name__
+        raise ModelDamaged(f"a readable {path.parent.name}/{path.name}", came, _REMEDY) from error
+    if not isinstance(content, dict):
+        raise ModelDamaged(f"an object in {path.name}", type(content).__name__, _REMEDY)
+    return content

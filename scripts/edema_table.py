@@ -1,0 +1,194 @@
+"""Print what rule, network and both find, with and without a T1, on phantoms and on real scans.
+
+    python scripts/edema_table.py [--sites knee,hip] [--seeds 5-6] [--healthy 103]
+                                  [--matrix 256] [--confounders all] [--bones true]
+                                  [--cache FOLDER] [--readers FOLDER]
+
+Phantoms of seeds below 1000, which no training has seen. `--readers` adds the sacroiliac scans that
+`sij_table.py` describes, which are local data. `--cache` keeps the phantoms, some 20 s each, in a
+folder outside the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from phantom_table import COUNTED_ML, LARGE, find_bones, numbers, pair_of
+from sij_table import FOLDER, read_case
+
+from bmepipe.analysis.agreement import dice, lesion_agreement
+from bmepipe.analysis.decide import Decision, decide
+from bmepipe.analysis.measure import measure
+from bmepipe.analysis.quality import assess
+from bmepipe.evaluate import evaluate_case, evaluate_cases
+from bmepipe.models.detectors import DETECTORS
+from bmepipe.phantom.anatomy import phantom_sites
+from bmepipe.phantom.protocol import site_protocol
+from bmepipe.phantom.study import make_phantom
+from bmepipe.result import BoneMeasurement
+from bmepipe.site import Site, load_site
+from bmepipe.study import Pair
+from bmepipe.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A pair with its bones and the truth: voxels, and mL by bone."""
+
+    site: str
+    pair: Pair
+    bones: Volume
+    edema: Volume
+    truth_ml: dict[str, float]
+
+
+@dataclass
+class Tally:
+    """What one way of finding did over the cases of one site."""
+
+    dices: list[float] = field(default_factory=list)
+    found: int = 0
+    large: int = 0
+    false: list[int] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    inside: list[bool] = field(default_factory=list)
+    healthy_ml: list[float] = field(default_factory=list)
+
+    def add(self, edema: Volume, rows: tuple[BoneMeasurement, ...], case: Case) -> None:
+        """Count one case."""
+        if not case.edema.data.any():
+            self.healthy_ml.append(sum(row.edema_ml or 0 for row in rows))
+            return
+        overlap = dice(edema.data, case.edema.data)
+        self.dices.append(np.nan if overlap is None else overlap)
+        lesions = lesion_agreement(edema.data, case.edema.data, case.edema.grid)
+        sizes = [lesions.by_size[size] for size in LARGE]
+        self.found += sum(size[0] for size in sizes)
+        self.large += sum(size[1] for size in sizes)
+        self.false.append(lesions.false)
+        for row in rows:
+            real = case.truth_ml.get(row.bone, 0.0)
+            if real > COUNTED_ML and row.edema_ml is not None:
+                self.errors.append(100 * abs(row.edema_ml - real) / real)
+                low, high = row.edema_ml_low or 0.0, row.edema_ml_high or 0.0
+                self.inside.append(low <= real <= high)
+
+    def line(self) -> str:
+        """Return the columns of the table."""
+        healthy = f"{max(self.healthy_ml):.2f}" if self.healthy_ml else "-"
+        return (
+            f"{_mean(self.dices):.2f} | {self.found} of {self.large} | {_mean(self.false):.1f} | "
+            f"{_mean(self.errors):.0f} % | {sum(self.inside)} of {len(self.inside)} | {healthy}"
+        )
+
+
+def _mean(values: list) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+def phantom_case(site: str, seed: int, healthy: bool, arguments: argparse.Namespace) -> Case:
+    """Return a phantom as a case, from the cache if it is there."""
+    name = f"{site}_{seed}_{healthy}_{arguments.confounders}_{arguments.matrix}.pickle"
+    path = arguments.cache / name if arguments.cache else None
+    if path is not None and path.exists():
+        with path.open("rb") as file:
+            return pickle.load(file)  # noqa: S301 (a file of our own)
+    protocol = site_protocol(site)
+    pixel_mm = protocol.pixel_mm * protocol.matrix / arguments.matrix
+    phantom = make_phantom(
+        site,
+        seed,
+        healthy=healthy,
+        protocol=replace(protocol, matrix=arguments.matrix, pixel_mm=pixel_mm),
+        confounders=[name for name in arguments.confounders.split(",") if name],
+    )
+    truth = {row.bone: row.edema_ml or 0.0 for row in phantom.measurements}
+    bones = find_bones(phantom, arguments.bones)
+    case = Case(site, pair_of(phantom), bones, phantom.edema, truth)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(case))
+    return case
+
+
+def ways(pair: Pair, bones: Volume, site: Site) -> Iterator[tuple[str, Decision, Volume]]:
+    """Yield each way's name, what it finds and what it could judge."""
+    for t1, words in ((pair.t1, ""), (None, ", no T1")):
+        seen = replace(pair, t1=t1)
+        assessable, _ = assess(seen, bones, site)
+        both = DETECTORS["both"]
+        probabilities = [
+            None if detect is None else detect(seen, bones, site)
+            for detect in (both.rule, both.model)
+        ]
+        for name, chosen in (("rule", (1, 0)), ("network", (0, 1)), ("both", (1, 1))):
+            rule, model = (
+                probability if used else None
+                for probability, used in zip(probabilities, chosen, strict=True)
+            )
+            yield name + words, decide(rule, model, seen, bones, assessable, site), assessable
+
+
+def print_phantoms(arguments: argparse.Namespace) -> None:
+    print(
+        "| site | way | Dice | large found | false a case | volume error | in interval | healthy |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    every: dict[str, Tally] = {}
+    for name in arguments.sites.split(","):
+        site = load_site(name)
+        own: dict[str, Tally] = {}
+        sick, healthy = numbers(arguments.seeds), numbers(arguments.healthy)
+        for seed in sick + healthy:
+            case = phantom_case(name, seed, seed in healthy, arguments)
+            for way, decision, assessable in ways(case.pair, case.bones, site):
+                rows = measure("phantom", case.pair, case.bones, assessable, decision.probability,
+                               decision.found, site)  # fmt: skip
+                for tallies in (own, every):
+                    tallies.setdefault(way, Tally()).add(decision.found.edema, rows, case)
+        for way, tally in own.items():
+            print(f"| {name} | {way} | {tally.line()} |", flush=True)
+    for way, tally in every.items():
+        print(f"| all | {way} | {tally.line()} |")
+
+
+def print_readers(folder: Path) -> None:
+    site = load_site("sacroiliac")
+    found: dict[str, list] = {}
+    for file in sorted(folder.glob("*/stir.nii.gz")):
+        pair, bones, readings = read_case(file.parent, site)
+        for way, decision, _ in ways(pair, bones, site):
+            agreement = evaluate_case(file.parent.name, decision.found.edema, readings)
+            found.setdefault(way, []).append(agreement)
+    print("\n| way | mean Dice | per patient | false lesions |\n|---|---|---|---|")
+    for way, cases in found.items():
+        mean = evaluate_cases(cases).mean_dice
+        each = " ".join(f"{case.voxels.dice or 0:.2f}" for case in cases)
+        false = " ".join(str(case.lesions.false) for case in cases)
+        print(f"| {way} | {mean or 0:.2f} | {each} | {false} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sites", default=",".join(phantom_sites()))
+    parser.add_argument("--seeds", default="5-6")
+    parser.add_argument("--healthy", default="103")
+    parser.add_argument("--matrix", type=int, default=256)
+    parser.add_argument("--confounders", default="all")
+    parser.add_argument("--bones", choices=("true", "grown", "shrunk"), default="true")
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--readers", type=Path, nargs="?", const=FOLDER)
+    arguments = parser.parse_args()
+    if arguments.sites:
+        print_phantoms(arguments)
+    if arguments.readers is not None:
+        print_readers(arguments.readers)
+
+
+if __name__ == "__main__":
+    main()
