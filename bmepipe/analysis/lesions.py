@@ -23,6 +23,8 @@ from bmepipe.volume import Volume
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
+VETO = "unlike edema to the network"
+DOUBT = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class Found:
         The reference they were judged by.
     low, high : ndarray of bool, optional
         The smallest and the largest drawing of the lesions that are plausible.
+    vetoed : ndarray of bool, optional
+        What the rule alone would have called edema.
     """
 
     edema: Volume
@@ -48,22 +52,30 @@ class Found:
     marrow: Marrow
     low: NDArray[np.bool_] | None = None
     high: NDArray[np.bool_] | None = None
+    vetoed: NDArray[np.bool_] | None = None
 
 
 def find_lesions(
-    probability: Volume, pair: Pair, bones: Volume, assessable: Volume, site: Site
+    probability: Volume,
+    pair: Pair,
+    bones: Volume,
+    assessable: Volume,
+    site: Site,
+    second: Volume | None = None,
 ) -> Found:
-    """Turn a probability of edema into numbered lesions and rejected candidates.
+    """Turn the rule's probability of edema into numbered lesions and rejected candidates.
 
     Parameters
     ----------
     probability : Volume of float32
-        From any detector; 0.5 is its edge and 0.8 its certainty.
+        Of the contrast rule; 0.5 is its edge and 0.8 its certainty.
     pair : Pair
     bones : Volume of uint8
     assessable : Volume of bool
         Marrow that can be judged; nothing is reported outside it.
     site : Site
+    second : Volume of float32, optional
+        A network's probability: what it does not take for edema is rejected.
     """
     marrow = normal_marrow(pair, bones, site)
     rule = rule_of(pair, site)
@@ -80,7 +92,10 @@ def find_lesions(
             reason = core_looks_like(facts)
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
-        return reason or _vein_of_a_vertebra(mask, box, bones, site)
+        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
+        if not reason and second is not None and is_doubted(second.data[box][mask]):
+            return VETO
+        return reason
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
     kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))
@@ -101,11 +116,35 @@ def find_lesions(
     cores = labels, ndimage.find_objects(labels)
     edema, more = sift(*cores, lambda mask, box: judge(mask, box, core=True))
     rows = tuple(
-        _row(0, mask, box, probability, bones, marrow, depth, reason, site)
+        lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)
     )
-    found = _number(edema, rows, probability, bones, marrow, depth, site)
-    return replace(found, low=low & edema, high=parts_touching(high, edema))
+    found = number_lesions(edema, rows, probability, bones, marrow, depth, site)
+    return replace(
+        found,
+        low=low & edema,
+        high=parts_touching(high, edema),
+        vetoed=painted((*rejected, *more), VETO, edema.shape),
+    )
+
+
+def is_doubted(probability: NDArray[np.float32]) -> bool:
+    """Say whether a network's probabilities within a candidate speak against edema.
+
+    By their upper quartile: the border of a true lesion is doubtful, its core is not.
+    """
+    return float(np.percentile(probability, 75)) < DOUBT
+
+
+def painted(
+    rejected: Sequence[tuple[NDArray[np.bool_], Box, str]], reason: str, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return where the candidates lie that were rejected for a reason."""
+    where = np.zeros(shape, bool)
+    for mask, box, why in rejected:
+        if why == reason:
+            where[box] |= mask
+    return where
 
 
 def sift(
@@ -175,7 +214,7 @@ def joint_distance_mm(
     return depth_mm(~line, bones.grid.spacing_mm) if line.any() else None
 
 
-def _number(
+def number_lesions(
     edema: NDArray[np.bool_],
     rejected: tuple[Lesion, ...],
     probability: Volume,
@@ -195,7 +234,7 @@ def _number(
     table[order] = np.arange(1, len(order) + 1)
     lesion_map = table[labels]
     rows = tuple(
-        _row(n, lesion_map[box] == n, box, probability, bones, marrow, depth, "", site)
+        lesion_row(n, lesion_map[box] == n, box, probability, bones, marrow, depth, "", site)
         for n, box in enumerate(ndimage.find_objects(lesion_map), start=1)
     )
     grid = bones.grid
@@ -208,7 +247,7 @@ def _number(
     )
 
 
-def _row(
+def lesion_row(
     number: int,
     mask: NDArray[np.bool_],
     box: Box,

@@ -24,8 +24,9 @@ from bmepipe.training.edema_painting import paint
 from bmepipe.training.edema_patch import Floats, Patch, smooth_noise
 from bmepipe.training.edema_phantoms import Example, load_example
 
-PATCH = 112
+PATCH = 96
 PAINTED = 0.6  # share of the patches into which more is painted than the phantom holds
+USES = 4  # of a batch
 RIM_MM = 1.5  # so far outside the outline the network is still taught, at little weight
 
 
@@ -84,18 +85,22 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield input (n, channels, rows, columns), edema and weight (n, rows, columns) for ever.
 
-    Every batch comes twice, the second time a quarter turned: making one costs half as much as the
-    step that learns from it.
+    Every batch comes `USES` times, turned by quarters or mirrored: making one costs as much as two
+    steps that learn from it.
     """
-    waiting: tuple[Tensor, Tensor, Tensor] | None = None
+    waiting: list[tuple[Tensor, Tensor, Tensor]] = []
     while True:
         drawn = [sample(examples[int(rng.integers(len(examples)))], rng) for _ in range(batch)]
         image, edema, weight = (torch.stack(part) for part in zip(*drawn, strict=True))
         yield image, edema, weight
-        if waiting is not None:  # not at once after its twin
-            yield waiting
-        image, edema, weight = (part.rot90(1, (-2, -1)) for part in (image, edema, weight))
-        waiting = image, edema, weight
+        for turns in range(1, USES):
+            image, edema, weight = (part.rot90(1, (-2, -1)) for part in (image, edema, weight))
+            if turns == USES // 2:
+                image, edema, weight = (part.flip(-1) for part in (image, edema, weight))
+            waiting.append((image, edema, weight))
+        # Not at once after its twins.
+        for _ in range(USES - 1 if len(waiting) >= 4 * USES else 0):
+            yield waiting.pop(int(rng.integers(len(waiting))))
 
 
 def sample(example: Loaded, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,7 +149,7 @@ def _affine(centre: tuple[int, int], shape: tuple[int, ...], rng: np.random.Gene
     turn[:, 0] *= mirror
     steps = np.arange(PATCH) - (PATCH - 1) / 2
     points = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1) @ turn.T
-    points += np.array(centre) + rng.normal(0, 18, 2)
+    points += np.array(centre) + rng.normal(0, 14, 2)
     size = np.maximum(np.array(shape) - 1, 1)
     unit = (2 * points / size - 1)[..., ::-1].astype(np.float32)  # grid_sample wants x first
     return torch.from_numpy(np.ascontiguousarray(unit))[None]

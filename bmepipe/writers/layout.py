@@ -22,6 +22,7 @@ BIDS_VERSION = "1.10.0"
 _BIDS_ENDINGS = {
     "edema_mask.nii.gz": "desc-edema_mask.nii.gz",
     "edema_probability.nii.gz": "desc-edema_probseg.nii.gz",
+    "edema_disagreement.nii.gz": "desc-disagreement_mask.nii.gz",
     "lesions.nii.gz": "desc-lesions_dseg.nii.gz",
     "bones.nii.gz": "desc-bones_dseg.nii.gz",
     "measurements.csv": "desc-bones_measurements.tsv",

@@ -29,7 +29,8 @@ def write(result: EdemaResult, folder: Path) -> list[Path]:
     -------
     list of Path
         ``edema_mask`` (uint8, 0 or 1), ``edema_probability`` (float32, 0 to 1), ``lesions``
-        (uint16, lesion numbers) and ``bones`` (uint8, labels of the site), each ``.nii.gz``.
+        (uint16, lesion numbers) and ``bones`` (uint8, labels of the site), each ``.nii.gz``; of two
+        detectors also ``edema_disagreement`` (uint8, 1 where they differ).
     """
     maps: list[tuple[str, Volume, DTypeLike]] = [
         ("edema_mask", result.edema, np.uint8),
@@ -37,6 +38,8 @@ def write(result: EdemaResult, folder: Path) -> list[Path]:
         ("lesions", result.lesion_map, np.uint16),
         ("bones", result.bones, np.uint8),
     ]
+    if result.disagreement is not None:
+        maps.append(("edema_disagreement", result.disagreement, np.uint8))
     return [save(volume, dtype, folder / f"{name}.nii.gz") for name, volume, dtype in maps]
 
 

@@ -1,0 +1,156 @@
+"""What is edema, where the contrast rule, a network or both say how likely it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.candidates import Box, describe, is_away
+from bmepipe.analysis.contrast import rule_of
+from bmepipe.analysis.lesions import (
+    Found,
+    find_lesions,
+    hysteresis,
+    joint_distance_mm,
+    lesion_row,
+    number_lesions,
+    parts_touching,
+    sift,
+)
+from bmepipe.analysis.marrow import bone_depth, depth_mm, normal_marrow
+from bmepipe.site import Site
+from bmepipe.study import Pair
+from bmepipe.volume import Grid, Volume
+
+EDGE, CERTAIN = 0.5, 0.7  # a lesion's border, and what its core must reach
+BAND = (0.8, 0.2)  # the smallest and the largest drawing
+DIFFERENCE_MM = 1.5  # thinner differences are two drawings of one border
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What was found, how likely it is everywhere, and where two detectors differ.
+
+    Parameters
+    ----------
+    found : Found
+    probability : Volume of float32
+    disagreement : Volume of bool, optional
+        None of a single detector.
+    notes : tuple of str
+    """
+
+    found: Found
+    probability: Volume
+    disagreement: Volume | None = None
+    notes: tuple[str, ...] = ()
+
+
+def decide(
+    rule: Volume | None,
+    model: Volume | None,
+    pair: Pair,
+    bones: Volume,
+    assessable: Volume,
+    site: Site,
+) -> Decision:
+    """Return what is edema by the rule's probability, the network's, or both.
+
+    Parameters
+    ----------
+    rule, model : Volume of float32, optional
+        At least one.
+    pair : Pair
+    bones : Volume of uint8
+    assessable : Volume of bool
+    site : Site
+    """
+    if model is None:
+        if rule is None:
+            raise ValueError("a rule, a model or both must have judged")
+        return Decision(find_lesions(rule, pair, bones, assessable, site), rule)
+    drawn = find_drawn(model, pair, bones, assessable, site)
+    if rule is None:
+        return Decision(drawn, model)
+    found = find_lesions(rule, pair, bones, assessable, site, model)
+    return _of_both(found, drawn, rule, model, bones.grid)
+
+
+def _of_both(found: Found, drawn: Found, rule: Volume, model: Volume, grid: Grid) -> Decision:
+    alone = found.edema.data if found.vetoed is None else found.edema.data | found.vetoed
+    differing = differences(alone, drawn.edema.data, grid)
+    by_rule, by_model = (
+        float(np.count_nonzero(differing & part) * grid.voxel_ml)
+        for part in (alone, drawn.edema.data)
+    )
+    note = (
+        f"rule and network differ: {by_rule:.2f} mL are edema by the rule alone, "
+        f"{by_model:.2f} mL by the network alone"
+    )
+    both = mean_probability(rule, model)
+    return Decision(
+        found, both, Volume(np.asfortranarray(differing), grid), (note,) if differing.any() else ()
+    )
+
+
+def mean_probability(rule: Volume, model: Volume) -> Volume:
+    """Return the two probabilities' mean in log odds; 0 where the network says 0."""
+    odds = [np.log(np.clip(p.data, 1e-4, 1 - 1e-4)) - np.log1p(-np.clip(p.data, 1e-4, 1 - 1e-4))
+            for p in (rule, model)]  # fmt: skip
+    mean = 1 / (1 + np.exp(-(odds[0] + odds[1]) / 2))
+    return model.with_data(np.where(model.data > 0, mean, 0).astype(np.float32))
+
+
+def differences(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], grid: Grid
+) -> NDArray[np.bool_]:
+    """Return where two drawings differ by more than the border of the same lesion.
+
+    Thinner than twice `DIFFERENCE_MM` within the slice, a difference is left out.
+    """
+    either = first ^ second
+    if not either.any():
+        return either
+    flat = [1e6 if axis == grid.slice_axis else s for axis, s in enumerate(grid.spacing_mm)]
+    spacing_mm = (flat[0], flat[1], flat[2])
+    core = depth_mm(either, spacing_mm) > DIFFERENCE_MM
+    return either & (depth_mm(~core, spacing_mm) <= DIFFERENCE_MM) if core.any() else core
+
+
+def find_drawn(
+    probability: Volume, pair: Pair, bones: Volume, assessable: Volume, site: Site
+) -> Found:
+    """Return the lesions as a network draws them.
+
+    The network has learned what looks alike; of the rule's questions only those of size and of
+    place, which it cannot know, are asked.
+    """
+    marrow = normal_marrow(pair, bones, site)
+    rule = rule_of(pair, site)
+    depth = bone_depth(bones)
+    joint_mm = joint_distance_mm(pair, bones, marrow, site)
+
+    def judge(mask: NDArray[np.bool_], box: Box) -> str:
+        if mask.sum() * bones.grid.voxel_ml * 1000 < rule.min_lesion_mm3:
+            return "speck"
+        facts = describe(mask, box, pair, bones, marrow, depth)
+        if facts.in_end_slice:
+            return "in the outermost slice only"
+        if joint_mm is not None and site.joint_reach_mm is not None:
+            facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
+            return "away from the joint" if is_away(facts, site.joint_reach_mm) else ""
+        return ""
+
+    inside = (bones.data > 0) & assessable.data
+    edge = (probability.data >= EDGE) & inside
+    candidates = hysteresis(edge, edge & (probability.data >= CERTAIN))
+    edema, rejected = sift(*candidates, judge)
+    rows = tuple(
+        lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
+        for mask, box, reason in rejected
+    )
+    found = number_lesions(edema, rows, probability, bones, marrow, depth, site)
+    low, high = ((probability.data >= level) & inside for level in BAND)
+    return replace(found, low=low & edema, high=parts_touching(high, edema) | edema)

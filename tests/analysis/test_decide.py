@@ -1,0 +1,128 @@
+"""Rule, network or both: what each may add or take away, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.decide import Decision, decide, differences, find_drawn, mean_probability
+from bmepipe.analysis.lesions import VETO, is_doubted
+from bmepipe.site import Site
+from bmepipe.volume import Volume
+
+Maker = Callable[..., object]
+
+
+def everywhere(bones: Volume) -> Volume:
+    return Volume(np.asfortranarray(bones.data > 0), bones.grid)
+
+
+def opinion(made, inside: NDArray[np.bool_], likely: float = 0.95) -> Volume:
+    """A network that calls `inside` edema and nothing else."""
+    data = np.where(inside, likely, 0.02).astype(np.float32)
+    data[made.bones.data == 0] = 0
+    return Volume(np.asfortranarray(data), made.bones.grid)
+
+
+def both(made, knee: Site, model: Volume | None, rule: bool = True) -> Decision:
+    probability = detect(made.pair, made.bones, knee) if rule else None
+    return decide(probability, model, made.pair, made.bones, everywhere(made.bones), knee)
+
+
+def test_without_any_detector_nothing_is_decided(scene, knee: Site) -> None:
+    with pytest.raises(ValueError, match="rule"):
+        both(scene(), knee, None, rule=False)
+
+
+def test_one_detector_has_no_disagreement(scene, knee: Site) -> None:
+    made = scene()
+    assert both(made, knee, None).disagreement is None
+    assert both(made, knee, opinion(made, made.edema), rule=False).disagreement is None
+
+
+def test_a_network_draws_its_own_border_with_a_band(scene, knee: Site) -> None:
+    made = scene()
+    found = both(made, knee, opinion(made, made.edema), rule=False).found
+    np.testing.assert_array_equal(found.edema.data, made.edema & (made.bones.data > 0))
+    assert found.low is not None
+    assert found.high is not None
+    assert not (found.low & ~found.edema.data).any()
+    assert not (found.edema.data & ~found.high).any()
+
+
+def test_a_faint_opinion_is_no_lesion(scene, knee: Site) -> None:
+    made = scene()
+    assert not both(made, knee, opinion(made, made.edema, 0.6), rule=False).found.edema.data.any()
+
+
+def test_specks_of_a_network_are_rejected_with_the_reason(scene, knee: Site) -> None:
+    made = scene()
+    speck = np.zeros(made.edema.shape, bool)
+    speck[22, 28, 7] = True
+    found = both(made, knee, opinion(made, speck), rule=False).found
+    assert not found.edema.data.any()
+    assert [row.rejected_as for row in found.rejected] == ["speck"]
+
+
+def test_what_the_network_does_not_believe_is_rejected_and_mapped(scene, knee: Site) -> None:
+    made = scene()
+    alone = both(made, knee, None).found
+    assert alone.edema.data.any()
+    decision = both(made, knee, opinion(made, np.zeros(made.edema.shape, bool)))
+    assert not decision.found.edema.data.any()
+    assert VETO in [row.rejected_as for row in decision.found.rejected]
+    assert decision.disagreement is not None
+    assert decision.disagreement.data[made.edema].mean() > 0.5
+    assert "by the rule alone" in decision.notes[0]
+
+
+def test_where_both_agree_the_rules_border_stays_and_nothing_differs(scene, knee: Site) -> None:
+    made = scene()
+    decision = both(made, knee, opinion(made, made.edema))
+    alone = both(made, knee, None).found
+    np.testing.assert_array_equal(decision.found.edema.data, alone.edema.data)
+    assert decision.disagreement is not None
+    assert not decision.disagreement.data.any()
+    assert decision.notes == ()
+
+
+def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
+    assert not is_doubted(np.array([0.05, 0.1, 0.1, 0.8, 0.9], np.float32))
+    assert is_doubted(np.array([0.05, 0.1, 0.1, 0.2, 0.9], np.float32))
+
+
+def test_two_borders_of_one_lesion_are_no_difference(scene) -> None:
+    made = scene()
+    grid = made.bones.grid
+    larger = made.edema.copy()
+    larger[1:] |= made.edema[:-1]
+    assert not differences(made.edema, larger, grid).any()
+    assert differences(made.edema, np.zeros_like(made.edema), grid).any()
+
+
+def test_the_mean_is_that_of_log_odds(scene) -> None:
+    made = scene()
+    one = opinion(made, made.edema, 0.9)
+    other = opinion(made, made.edema, 0.5)
+    seen = mean_probability(one, other).data[made.edema & (made.bones.data > 0)]
+    np.testing.assert_allclose(seen, 0.75, atol=1e-3)
+
+
+def test_a_drawn_lesion_in_the_first_slice_alone_is_rejected(scene, knee: Site) -> None:
+    made = scene()
+    bones = made.bones.data.copy()
+    bones[..., :2] = bones[..., 6:8]
+    first = np.zeros(bones.shape, bool)
+    first[16:26, 22:34, 0] = True
+    labels = made.bones.with_data(np.asfortranarray(bones))
+    probability = np.where(first & (bones > 0), 0.95, 0).astype(np.float32)
+    found = find_drawn(
+        labels.with_data(np.asfortranarray(probability)), made.pair, labels,
+        everywhere(labels), knee,
+    )  # fmt: skip
+    assert not found.edema.data.any()
+    assert [row.rejected_as for row in found.rejected] == ["in the outermost slice only"]
