@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -81,6 +81,9 @@ class Site:
         Name of the bone model's folder; empty where none exists yet.
     words : tuple of str
         Lower-case words that name the site in DICOM headers.
+    shown_ml : mapping of str to float
+        Kinds of bone that every scan of the site shows, and how much of each at least; by these the
+        site is told from images.
     joint_reach_mm : float, optional
         For a site that is a joint between two bones: candidates farther than this from its line are
         not edema of this joint and are rejected with that reason. None: no such rule.
@@ -97,6 +100,7 @@ class Site:
     model: str = ""
     words: tuple[str, ...] = ()
     joint_reach_mm: float | None = None
+    shown_ml: Mapping[str, float] = field(default_factory=dict)
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
@@ -152,6 +156,7 @@ def parse_site(name: str, table: dict[str, Any]) -> Site:
         for key, row in table.pop("rules", {}).items()
     }
     row = {**table, "name": name, "bones": bones, "rules": MappingProxyType(rules)}
+    row["shown_ml"] = MappingProxyType(dict(row.get("shown_ml", {})))
     row["planes"], row["words"] = tuple(row.get("planes", ())), tuple(row.get("words", ()))
     return _build(Site, row, name)
 

@@ -164,8 +164,12 @@ def joints(folder: Path) -> None:
 
 def real(shared: Path) -> None:
     """Print every line on the real scans that are there and have a model."""
-    parts = (("knee", "knee_dicom", knee), ("lumbar", "spine_dicom", spine),
-             ("lumbar", "lumbar_nifti", labelled_bodies), ("sacroiliac", "sij_nifti", joints))  # fmt: skip
+    parts = (
+        ("knee", "knee_dicom", knee),
+        ("lumbar", "spine_dicom", spine),
+        ("lumbar", "lumbar_nifti", labelled_bodies),
+        ("sacroiliac", "sij_nifti", joints),
+    )
     for site, folder, show in parts:
         if load_site(site).model and (shared / "real" / folder).is_dir():
             show(shared / "real" / folder)

@@ -244,10 +244,31 @@ def test_unknown_names_list_the_known_ones(
     assert "bmepipe series" in refusal(small_knee / "study", "--t2fs", "55")
 
 
-def test_a_site_without_a_model_asks_for_labels(
-    small_knee: Path, refusal: Callable[..., str]
+def test_a_wrong_site_is_noticed(small_knee: Path, refusal: Callable[..., str]) -> None:
+    assert "--site knee" in refusal(small_knee / "study", "--site", "shoulder")
+
+
+def test_names_of_a_label_map_are_read_and_reported(
+    small_knee: Path, tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
-    assert "--bones" in refusal(small_knee / "study", "--site", "shoulder")
+    bones = small_knee / "truth" / "bones.nii.gz"
+    image = nib.load(bones)
+    other = np.asanyarray(image.dataobj).copy()
+    other[other == 1] = 36  # as TotalSegmentator numbers the left femur
+    other[other == 2] = 20  # a disc: no bone of a knee
+    other[(other != 36) & (other != 20)] = 0
+    nib.save(nib.Nifti1Image(other, image.affine), tmp_path / "labels.nii.gz")
+    labels = ["--bones", str(tmp_path / "labels.nii.gz")]
+    out = tmp_path / "out"
+    study = str(small_knee / "study")
+    named = [*labels, "--bone-names", "total_mr"]
+    assert main(["run", study, "-o", str(out), *named]) == 0
+    notes = json.loads((out / "result.json").read_text())["notes"]
+    assert "label map given: femur from femur_left" in notes
+    assert "label map given: without tibia, patella, fibula" in notes
+    assert "label map given: left out intervertebral_discs" in notes
+    assert "36" in refusal(small_knee / "study", *labels)
+    assert "vertebrae_mr" in refusal(small_knee / "study", *labels, "--bone-names", "total")
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

@@ -96,18 +96,17 @@ def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequen
 def site_score(volume: Volume, site: Site) -> SiteScore:
     """Return how well an image fits a site.
 
-    The score is the mean over the network's kinds of bone of the mean probability inside what is
-    large enough to be believed; a kind that is not seen counts as 0. Kinds that may well lie outside
-    the field of view, such as arches, count by what they add only.
+    The score is the mean, over the kinds of bone that every scan of the site shows, of the mean
+    probability inside them; a kind of which too little is seen counts as 0.
     """
     bundle = bundle_of(site)
     kinds, certainty = _predicted(volume, bundle)
     sure: dict[str, float] = {}
     for kind, name in bundle.labels.items():
         own = kinds == kind
-        if own.sum() * bundle.spacing_mm**3 / 1000 >= max(bundle.smallest_ml.get(kind, 0.0), 0.3):
+        if own.sum() * bundle.spacing_mm**3 / 1000 >= site.shown_ml.get(name, np.inf):
             sure[name] = float(certainty[own].mean())
-    score = sum(sure.values()) / len(bundle.labels)
+    score = sum(sure.values()) / len(site.shown_ml)
     seen = ", ".join(f"{name} {value:.2f}" for name, value in sure.items())
     return SiteScore(site, score, seen or "none of its bones")
 

@@ -207,7 +207,7 @@ def _fresh(config: TrainConfig, device: str) -> _State:
     net = build_network(config.network).to(device, memory_format=form)  # type: ignore[call-overload]
     ema = build_network(config.network).to(device, memory_format=form)  # type: ignore[call-overload]
     ema.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay, fused=True)
     return _State(net, ema, optimiser)
 
 

@@ -89,9 +89,13 @@ def test_a_stream_goes_on_elsewhere_after_a_resumption(joint_file: Path) -> None
 def test_every_batch_comes_back_mirrored(joint_file: Path) -> None:
     stream = iter(SampleStream((SourceGroup(str(joint_file)),), ((16, 16, 16),), 1, seed=1))
     bones = [next(stream)[1] for _ in range(600)]
-    for first in bones[:1]:
-        assert sum(bool((later == first.flip(1)).all()) for later in bones) == USES // 2
-        assert sum(bool((later == first).all()) for later in bones) == USES // 2
+    first = bones[0]
+    same, twins = (
+        sum(bool((later == kind).all()) for later in bones) for kind in (first, first.flip(1))
+    )
+    # Where both paintings of a position are lit alike, each comes so often.
+    assert same == twins
+    assert same in (USES // 2, USES)
 
 
 def test_a_source_may_be_centred_on_one_tissue(joint: Source) -> None:
