@@ -6,27 +6,27 @@ an output folder out, whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bmepipe import __version__
 from bmepipe.analysis.align import NOT_BELIEVED, align
+from bmepipe.analysis.decide import decide
 from bmepipe.analysis.labels import check_bones, require_overlap
-from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
-from bmepipe.errors import NoBonesFound, StudyNotFound, WriterFailed, unknown_choice
+from bmepipe.errors import NoBonesFound, StudyNotFound, UnknownChoice, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
+from bmepipe.models.detectors import DETECTORS, Detectors, choose_detectors
 from bmepipe.provenance import OnFiles, OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, SequenceClass, Series, Study
 from bmepipe.volume import Volume
 
-Detector = Callable[[Pair, Volume, Site], Volume]
 BoneFinder = Callable[[Pair, Site], Volume]
 
 
@@ -65,23 +65,6 @@ class RunSettings:
     layout: str = "plain"
 
 
-def contrast_detector() -> Detector:
-    """Return the signal-contrast rule as a detector."""
-    from bmepipe.analysis.contrast import detect
-
-    return detect
-
-
-DETECTORS: Mapping[str, Callable[[], Detector]] = {"contrast": contrast_detector}
-
-
-def choose_detector(name: str) -> Detector:
-    """Return the detector called `name`; UnknownChoice lists the known ones."""
-    if name not in DETECTORS:
-        raise unknown_choice("detector", name, DETECTORS)
-    return DETECTORS[name]()
-
-
 def require_writers(names: tuple[str, ...]) -> None:
     """Refuse unknown writers before any work is done."""
     from bmepipe.writers import WRITERS
@@ -100,6 +83,7 @@ def bone_model(pair: Pair, site: Site) -> Volume:
         If the site has no network, or the network finds none of its bones.
     """
     from bmepipe.models.bundle import bone_finder
+    from bmepipe.models.recognise import require_site
 
     if not site.model:
         have = ", ".join(name for name in site_names() if load_site(name).model)
@@ -108,14 +92,23 @@ def bone_model(pair: Pair, site: Site) -> Volume:
             f"none: bone models exist for {have} only",
             "give a label map on the grid of the fat-suppressed series with --bones",
         )
-    return bone_finder(site)(pair, site)
+    sites = [load_site(name) for name in site_names()]
+    try:
+        bones = bone_finder(site)(pair, site)
+    except NoBonesFound:
+        require_site(pair.t2fs, None, site, sites)
+        raise
+    require_site(pair.t2fs, bones, site, sites)
+    return bones
 
 
-def bone_model_sha256(site: Site) -> dict[str, str]:
-    """Return the name and the sha256 of the site's bone model."""
+def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[str, str]:
+    """Return the names and the sha256 of the models that a run uses."""
     from bmepipe.models.bundle import stored_sha256
 
-    return {site.model: stored_sha256(site.model)}
+    names = [] if bones_given else [site.model]
+    names += detectors.models
+    return {name: stored_sha256(name) for name in names}
 
 
 def given_bones(labels: Volume) -> BoneFinder:
@@ -129,7 +122,7 @@ def analyse(
     *,
     case: str = "case",
     segment_bones: BoneFinder = bone_model,
-    detect: Detector | None = None,
+    detectors: Detectors = DETECTORS["contrast"],
     on_stage: OnStage = lambda stage: None,
 ) -> EdemaResult:
     """Find bones and edema in a pair and measure them; reads and writes no files.
@@ -141,8 +134,7 @@ def analyse(
     case : str
         Name of the case in the tables.
     segment_bones : callable (pair, site) -> Volume of uint8
-    detect : callable (pair, bones, site) -> Volume of float32, optional
-        The contrast rule by default.
+    detectors : Detectors
     on_stage : callable (name)
         Called at the beginning of each stage.
 
@@ -157,9 +149,13 @@ def analyse(
     with watch.stage("quality"):
         assessable, quality_notes = assess(pair, bones, site)
     with watch.stage("edema"):
-        probability = (detect or contrast_detector())(pair, bones, site)
+        rule, model = (
+            None if detect is None else detect(pair, bones, site)
+            for detect in (detectors.rule, detectors.model)
+        )
     with watch.stage("lesions"):
-        found = find_lesions(probability, pair, bones, assessable, site)
+        decision = decide(rule, model, pair, bones, assessable, site)
+    found, probability = decision.found, decision.probability
     with watch.stage("measure"):
         rows = measure(case, pair, bones, assessable, probability, found, site)
     return EdemaResult(
@@ -185,7 +181,9 @@ def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     if not any(name.startswith("vertebra_") for name in names):
         return ()
     start = "C2" if site.name == "cervical" else "sacrum"
-    return (f"levels unknown: no {start} in view to count from; vertebrae are numbered from the top",)
+    return (
+        f"levels unknown: no {start} in view to count from; vertebrae are numbered from the top",
+    )
 
 
 def run_study(
@@ -213,7 +211,7 @@ def run_study(
     BmepipeError
         Any refusal. After `WriterFailed` the outputs that could be written are there.
     """
-    detect = choose_detector(settings.detector)
+    detectors = choose_detectors(settings.detector)
     require_writers(settings.writers)
     given = None if settings.bones is None else read_labels(settings.bones)
     with whole_or_not_at_all(out) as folder:
@@ -225,10 +223,15 @@ def run_study(
             given, lines = named_bones(given, settings, site)
         find_bones = bone_model if given is None else given_bones(given)
         result = analyse(
-            pair, site, case=out.name, segment_bones=find_bones, detect=detect, on_stage=on_stage
+            pair,
+            site,
+            case=out.name,
+            segment_bones=find_bones,
+            detectors=detectors,
+            on_stage=on_stage,
         )
         watch.seconds.update(result.provenance.stage_seconds)
-        models = {} if given is not None else bone_model_sha256(site)
+        models = used_models(site, detectors, bones_given=given is not None)
         origin = provenance(asdict(settings), site, models)
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         result = replace(result, notes=(*result.notes, *lines))
@@ -243,12 +246,31 @@ def choose(
         study, names = find_study(path, settings, on_files)
     reasons: tuple[str, ...] = ()
     if settings.site is None:
-        site, why = recognise_site(study, [load_site(name) for name in site_names()])
+        site, why = recognise(study, names)
         reasons = (why,)
     else:
         site = load_site(settings.site)
     choice = choose_pair(study, site, t1=names["t1"], t2fs=names["t2fs"])
     return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
+
+
+def recognise(study: Study, names: dict[str, str | None]) -> tuple[Site, str]:
+    """Return the site that the headers name, else the one whose bones the images show.
+
+    Raises
+    ------
+    UnknownChoice
+        If neither tells; nothing is guessed.
+    """
+    from bmepipe.io.studies import load
+    from bmepipe.models.recognise import recognise_by_bones
+
+    sites = [load_site(name) for name in site_names()]
+    try:
+        return recognise_site(study, sites)
+    except UnknownChoice:
+        choice = choose_pair(study, None, t1=names["t1"], t2fs=names["t2fs"])
+        return recognise_by_bones(load(choice.t2fs), sites)
 
 
 def find_study(

@@ -13,9 +13,10 @@ from bmepipe.analysis.align import align
 from bmepipe.analysis.labels import reorder
 from bmepipe.errors import UnknownChoice
 from bmepipe.io.phantom_files import Storage, write_phantom
+from bmepipe.models.detectors import choose_detectors
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
-from bmepipe.pipeline import RunSettings, analyse, choose_detector, given_bones, run_study
+from bmepipe.pipeline import RunSettings, analyse, given_bones, run_study
 from bmepipe.result import EdemaResult
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
@@ -113,7 +114,7 @@ def test_stages_and_settings_are_recorded(knee: Phantom, tmp_path: Path) -> None
 
 def test_an_unknown_detector_lists_the_known_ones() -> None:
     with pytest.raises(UnknownChoice, match="contrast"):
-        choose_detector("oracle")
+        choose_detectors("oracle")
 
 
 def test_an_unknown_writer_is_refused_before_any_work(tmp_path: Path) -> None:
