@@ -48,8 +48,7 @@ def held(anatomy: Anatomy, blemish: Blemish, points: np.ndarray) -> np.ndarray:
     """Return those of the points that lie in a lesion and in its bone's marrow."""
     rough = anatomy.person.noise("mid", anatomy.person.to_canonical(points))
     points = points[blemish.distance(points.astype(np.float32), rough) < 0]
-    f = anatomy.fields(points)
-    return points[f[f"bone.{blemish.bone}"] + f[f"cortex.{blemish.bone}"] < 0]
+    return points[anatomy.marrow(points, blemish.bone) < 0]
 
 
 def counted_ml(anatomy: Anatomy, blemish: Blemish) -> tuple[float, float]:

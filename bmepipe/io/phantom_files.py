@@ -250,17 +250,17 @@ def _write_series(phantom: Phantom, files: _SeriesFiles, volume: Volume, folder:
     # The number counts on over the localizer's three stacks, which share one series.
     first = len(list(folder.glob(f"{files.number:02d}_*.dcm")))
     affine = volume.grid.lps_affine
+    key = ("bmepipe phantom", phantom.site, phantom.seed, content_hash(phantom))
     for k in range(volume.grid.shape[2]):
         number = first + k + 1
-        dataset = _header(phantom, files, number)
+        dataset = _header(phantom, files, number, key)
         _set_place(dataset, volume, affine, k, phantom.protocol.thickness_mm)
         _set_pixels(dataset, volume.data[:, :, k].T)
         path = folder / f"{files.number:02d}_{number:03d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
 
 
-def _header(phantom: Phantom, files: _SeriesFiles, number: int) -> Dataset:
-    key = ("bmepipe phantom", phantom.site, phantom.seed, content_hash(phantom))
+def _header(phantom: Phantom, files: _SeriesFiles, number: int, key: tuple[object, ...]) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -22,6 +22,7 @@ class SitePlan(Protocol):
     """What a site's module offers.
 
     `CENTRE_MM` is the middle of the field of view, canonical; lesions lie within `REACH_MM` of it.
+    `PLACES` names the fields that tell a place and not a distance, so that they matter everywhere.
     """
 
     BONES: tuple[str, ...]
@@ -31,10 +32,14 @@ class SitePlan(Protocol):
     GROWING: bool
     RED: bool
     REACH_MM: float
+    PLACES: tuple[str, ...]
     PATTERNS: tuple[Pattern, ...]
 
     def fields(self, points_mm: Floats, person: Person) -> Fields:
         """Return distances and other fields at canonical points, shape (..., 3)."""
+
+    def skeleton(self, points_mm: Floats, person: Person) -> Fields:
+        """Return ``bone.NAME`` and ``cortex.NAME`` alone at canonical points."""
 
     def body(self, points_mm: Floats, person: Person) -> Floats:
         """Return the distance to the skin at canonical points."""
@@ -94,16 +99,19 @@ class Anatomy:
         points = np.asarray(points_mm, dtype=np.float32)
         canonical = self.person.to_canonical(points)
         found = self.plan.fields(canonical, self.person)
-        for name in self.plan.BONES:
-            found.setdefault(f"cortex.{name}", np.full(points.shape[:-1], 0.8, dtype=np.float32))
-        rough = self.person.noise("mid", canonical)
+        rough = found["mid"]
         found.update(blemish_fields(points, rough, found, self.blemishes))
         return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
 
     def bones(self, points_mm: NDArray) -> Fields:
         """Return the distance to every bone's surface at RAS points in mm, by name."""
-        found = self.plan.fields(self.person.to_canonical(points_mm), self.person)
+        found = self.plan.skeleton(self.person.to_canonical(points_mm), self.person)
         return {name: found[f"bone.{name}"] for name in self.plan.BONES}
+
+    def marrow(self, points_mm: NDArray, bone: str) -> Floats:
+        """Return the distance to the inner face of a bone's cortex at RAS points in mm."""
+        found = self.plan.skeleton(self.person.to_canonical(points_mm), self.person)
+        return found[f"bone.{bone}"] + found[f"cortex.{bone}"]
 
     def body(self, points_mm: NDArray) -> Floats:
         """Return the distance to the skin at RAS points in mm, shape (..., 3)."""

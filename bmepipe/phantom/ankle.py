@@ -46,6 +46,7 @@ CENTRE_MM = (1.0, 8.0, -4.0)
 GROWING = True  # has growth plates
 RED = False  # the marrow is largely red
 REACH_MM = 64.0
+PLACES = ("height", "behind", "sole", "side")  # fields that are no distances
 PATTERNS = (
     Pattern("osteochondral, medial dome", (Spot("talus", (-11, -5, 17)),)),
     Pattern("osteochondral, lateral dome", (Spot("talus", (11, 7, 16)), Spot("tibia", (9, 6, 26)))),
@@ -121,6 +122,12 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     if "growth_plate" in traits:
         found |= _growth_plate(found)
     return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    distances = bone_distances(points_mm, person)
+    return {f"bone.{name}": distances[name] for name in BONES} | _cortices(points_mm)
 
 
 def body(points_mm: Floats, person: Person) -> Floats:

@@ -37,6 +37,7 @@ CENTRE_MM = (0.0, -14.0, 6.0)
 GROWING = False  # has growth plates
 RED = True  # the marrow is largely red
 REACH_MM = 78.0
+PLACES = ("ahead", "height", "folia")  # fields that are no distances
 
 
 def _spine(person: Person) -> tuple[Level, ...]:
@@ -53,10 +54,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["joint"] = _joints(distances)
     straight, head = soft.straightened(points_mm, spine), head_frame(points_mm, spine[0])
     found["ahead"], found["height"] = straight[..., 1].copy(), points_mm[..., 2].copy()
-    # The arches have a thicker cortex than the bodies (0.4 to 0.9 mm at the endplates: Panjabi et
-    # al. 2001, 10.1097/00007632-200111150-00016).
-    thick = f32(0.6 + 0.3 * smooth_step(found["ahead"], -8, -13))
-    found |= {f"cortex.{name}": thick for name in BONES}
+    found |= _cortices(found["ahead"])
     found |= soft.discs(points_mm, spine)
     found |= soft.canal(points_mm, spine, person.traits["canal_mm"])
     found["nerve"], found["foramen"] = soft.nerves(points_mm, spine)
@@ -70,6 +68,21 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
     return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    spine = _spine(person)
+    distances = bone_distances(points_mm, spine)
+    found: Fields = {f"bone.{name}": distances[name] for name in BONES}
+    return found | _cortices(soft.straightened(points_mm, spine)[..., 1])
+
+
+def _cortices(ahead: Floats) -> Fields:
+    # The arches have a thicker cortex than the bodies (0.4 to 0.9 mm at the endplates: Panjabi et
+    # al. 2001, 10.1097/00007632-200111150-00016).
+    thick = f32(0.6 + 0.3 * smooth_step(ahead, -8, -13))
+    return {f"cortex.{name}": thick for name in BONES}
 
 
 def body(points_mm: Floats, person: Person) -> Floats:

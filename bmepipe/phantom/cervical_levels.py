@@ -26,6 +26,7 @@ from functools import cache
 
 import numpy as np
 
+from bmepipe.phantom.points import times
 from bmepipe.phantom.shapes import FAR_MM, Floats, ellipsoid, f32, rotation
 
 JOINT_MM = 1.6
@@ -49,7 +50,7 @@ class Level:
 
     def local(self, points_mm: Floats) -> Floats:
         """Return points in the vertebra's own frame, shape (..., 3)."""
-        return f32((points_mm - f32(self.centre_mm)) @ rotation(0, self.lean_deg).T)
+        return times(points_mm - f32(self.centre_mm), rotation(0, self.lean_deg).T)
 
     def place(self, x: float, y: float, z: float) -> Point:
         """Return the canonical place of a point of the vertebra's own frame."""
@@ -138,4 +139,4 @@ def mirrored(points: Floats) -> Floats:
 
 def tilted(half: Floats, centre: Point, radii: Point, degrees: float) -> Floats:
     """Return the distance to an ellipsoid turned about y, its outer end down for positive ones."""
-    return ellipsoid(f32((half - f32(centre)) @ rotation(1, -degrees)), (0, 0, 0), radii)
+    return ellipsoid(times(half - f32(centre), rotation(1, -degrees)), (0, 0, 0), radii)

@@ -13,6 +13,7 @@ import numpy as np
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import length
 from bmepipe.phantom.shapes import (
     Floats,
     capsule,
@@ -38,6 +39,7 @@ CENTRE_MM = (-2.0, 0.0, -18.0)
 GROWING = False  # has growth plates
 RED = False  # the marrow is largely red
 REACH_MM = 72.0
+PLACES = ("height", "head")  # fields that are no distances
 PATTERNS = (
     Pattern("transient osteoporosis", (Spot("femur", (6, 0, 2), 12.0),), 1.0, (15000, 40000)),
     Pattern("subchondral head", (Spot("femur", (2, 6, 16), 9.0),)),
@@ -52,23 +54,11 @@ _SHAFT_END_MM = -140.0
 
 def fields(points_mm: Floats, person: Person) -> Fields:
     """Return the distances and other fields of the hip at canonical points, shape (..., 3)."""
-    traits = person.traits
-    gap = np.float32(traits["joint_mm"])
-    swing = rotation(1, traits["spread_deg"]) @ rotation(2, traits["turn_deg"])
-    thigh = turn(points_mm, swing, (0, 0, 0))
-    np.maximum(thigh[..., 2], _SHAFT_END_MM, out=thigh[..., 2])
-    solids = load_solids("pelvis")
-    head = f32(np.linalg.norm(points_mm, axis=-1) - _HEAD_RADIUS_MM)
-    femur = solids["femur"].distance(thigh + f32(_HEAD_MM), reach_mm=25)
-    femur = smooth_min(femur, head, 1.0)
-    pelvis = solids["ilium_right"].distance(points_mm + f32(_HEAD_MM), reach_mm=25)
-    pelvis = np.maximum(pelvis, gap - femur)
-    found: Fields = {"bone.femur": femur}
-    found["cortex.femur"] = 0.9 + 3.0 * smooth_step(thigh[..., 2], -45, -110)
-    for name, border in _parts(points_mm).items():
-        found[f"bone.{name}"] = np.maximum(pelvis, border)
-        inner = np.maximum(pelvis + 1.0, border)  # no cortex where the parts meet
-        found[f"cortex.{name}"] = inner - found[f"bone.{name}"]
+    gap = np.float32(person.traits["joint_mm"])
+    thigh = _thigh(points_mm, person)
+    head = length(points_mm) - np.float32(_HEAD_RADIUS_MM)
+    found, pelvis = _bones(points_mm, thigh, head, gap)
+    femur = found["bone.femur"]
     socket = smooth_step(np.abs(head), 8, 5)
     found["gap"] = f32(np.maximum(femur - gap, pelvis - gap) + 20 * (1 - socket))
     found["middle"] = femur - pelvis
@@ -84,6 +74,39 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
     return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    head = length(points_mm) - np.float32(_HEAD_RADIUS_MM)
+    gap = np.float32(person.traits["joint_mm"])
+    return _bones(points_mm, _thigh(points_mm, person), head, gap)[0]
+
+
+def _thigh(points: Floats, person: Person) -> Floats:
+    traits = person.traits
+    swing = rotation(1, traits["spread_deg"]) @ rotation(2, traits["turn_deg"])
+    thigh = turn(points, swing, (0, 0, 0))
+    np.maximum(thigh[..., 2], _SHAFT_END_MM, out=thigh[..., 2])
+    return thigh
+
+
+def _bones(
+    points: Floats, thigh: Floats, head: Floats, gap_mm: np.float32
+) -> tuple[Fields, Floats]:
+    # The labelled bones, and the hip bone as a whole.
+    solids = load_solids("pelvis")
+    femur = solids["femur"].distance(thigh + f32(_HEAD_MM), reach_mm=25)
+    femur = smooth_min(femur, head, 1.0)
+    pelvis = solids["ilium_right"].distance(points + f32(_HEAD_MM), reach_mm=25)
+    pelvis = np.maximum(pelvis, gap_mm - femur)
+    found: Fields = {"bone.femur": femur}
+    found["cortex.femur"] = 0.9 + 3.0 * smooth_step(thigh[..., 2], -45, -110)
+    for name, border in _parts(points).items():
+        found[f"bone.{name}"] = np.maximum(pelvis, border)
+        inner = np.maximum(pelvis + 1.0, border)  # no cortex where the parts meet
+        found[f"cortex.{name}"] = inner - found[f"bone.{name}"]
+    return found, pelvis
 
 
 def body(points_mm: Floats, person: Person) -> Floats:

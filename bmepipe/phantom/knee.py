@@ -41,6 +41,7 @@ CENTRE_MM = (0.0, -4.0, 8.0)
 GROWING = True  # has growth plates
 RED = False  # the marrow is largely red
 REACH_MM = 57.0
+PLACES = ("height", "femur_height")  # fields that are no distances
 PATTERNS = (
     Pattern("medial osteoarthritis", (Spot("femur", (-25, 2, 4)), Spot("tibia", (-24, -2, -10)))),
     Pattern("pivot shift", (Spot("femur", (26, 8, 8)), Spot("tibia", (24, -22, -8)))),
@@ -81,10 +82,9 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     """Return the distances and other fields of the knee at canonical points, shape (..., 3)."""
     solids, traits = load_solids("knee"), person.traits
     flexion = traits["flexion_deg"]
-    thigh = turn(points_mm, rotation(0, flexion), _HINGE_MM)
-    kneecap = turn(points_mm, rotation(0, 0.55 * flexion), _HINGE_MM)
+    thigh, kneecap = _moved(points_mm, flexion)
     bent = _held(_bend(points_mm, flexion))
-    found: Fields = _bones(points_mm, thigh, kneecap, person)
+    found: Fields = _bones(points_mm, thigh, kneecap)
     found["cartilage"] = _cartilage(points_mm, thigh, kneecap, found, traits["cartilage_mm"])
     for name in ("meniscus_medial", "meniscus_lateral", "acl", "pcl"):
         found[name] = solids[name].distance(points_mm, reach_mm=6)
@@ -106,6 +106,17 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     if "growth_plate" in traits:
         found |= _growth_plate(found)
     return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    return _bones(points_mm, *_moved(points_mm, person.traits["flexion_deg"]))
+
+
+def _moved(points_mm: Floats, flexion_deg: float) -> tuple[Floats, Floats]:
+    # Where the thigh and the kneecap, which follows it half-way, would be in a straight knee.
+    thigh = turn(points_mm, rotation(0, flexion_deg), _HINGE_MM)
+    return thigh, turn(points_mm, rotation(0, 0.55 * flexion_deg), _HINGE_MM)
 
 
 def _growth_plate(f: Fields) -> Fields:
@@ -150,7 +161,7 @@ def _bend(points_mm: Floats, degrees: float) -> Floats:
     return bent
 
 
-def _bones(points: Floats, thigh: Floats, kneecap: Floats, person: Person) -> Fields:
+def _bones(points: Floats, thigh: Floats, kneecap: Floats) -> Fields:
     solids = load_solids("knee")
     femur = solids["femur"].distance(_held(thigh))
     tibia = np.maximum(solids["tibia"].distance(_held(points)), _GAP_MM["tibia"] - femur)
@@ -167,6 +178,7 @@ def _bones(points: Floats, thigh: Floats, kneecap: Floats, person: Person) -> Fi
     # Thick tubes at the shafts, a thin plate under cartilage.
     found["cortex.femur"] = 0.7 + 2.6 * smooth_step(thigh[..., 2], 52, 95)
     found["cortex.tibia"] = 0.8 + 2.6 * smooth_step(points[..., 2], -32, -80)
+    found["cortex.patella"] = np.full(points.shape[:-1], 0.8, np.float32)
     found["cortex.fibula"] = 0.8 + 1.4 * smooth_step(points[..., 2], -25, -60)
     return found
 

@@ -29,7 +29,9 @@ def cover(distance_mm: Floats, step_mm: float) -> Floats:
     >>> cover(np.float32([-1.0, 0.0, 1.0]), 0.5).tolist()
     [1.0, 0.5, 0.0]
     """
-    return np.clip(np.float32(0.5) - distance_mm / np.float32(step_mm), 0, 1)
+    share = distance_mm * np.float32(-1 / step_mm)
+    share += np.float32(0.5)
+    return np.clip(share, 0, 1, out=share)
 
 
 def film(distance_mm: Floats, half_width_mm: float, step_mm: float) -> Floats:

@@ -20,6 +20,7 @@ from scipy.stats import special_ortho_group
 
 from bmepipe.errors import unknown_choice
 from bmepipe.phantom.layers import Fields
+from bmepipe.phantom.points import length, times
 from bmepipe.phantom.shapes import FAR_MM, Floats, f32
 from bmepipe.phantom.tissue import EDEMA_GRADES
 
@@ -96,9 +97,8 @@ class Blemish:
 
     def distance(self, points_mm: Floats, rough: Floats | np.float32) -> Floats:
         """Return the distance in mm to the border, negative inside, of points (n, 3)."""
-        scaled = (points_mm - self.centre_mm) @ (self.axes / self.radii_mm)
-        first = np.sqrt((scaled**2).sum(-1))
-        second = np.sqrt(((scaled / self.radii_mm) ** 2).sum(-1))
+        scaled = times(points_mm - self.centre_mm, self.axes / self.radii_mm)
+        first, second = length(scaled), length(scaled / self.radii_mm)
         distance = first * (first - 1) / np.maximum(second, 1e-6)
         return distance + np.float32(self.roughness_mm) * rough
 
@@ -261,11 +261,14 @@ def _edema(
 def _pick(ground: Ground, spot: Spot, depth_mm: float, rng: np.random.Generator) -> Floats:
     depth = ground.depth_mm[spot.bone]
     away = np.linalg.norm(ground.canonical_mm - f32(spot.centre_mm), axis=1)
-    for slack in (1.0, 2.0, 4.0, 100.0):
+    for slack in (1.0, 2.0, 4.0):
         near = (away < spot.spread_mm * np.sqrt(slack)) & (np.abs(depth - depth_mm) < slack)
+        near &= depth > 1
         if near.any():
             return ground.points_mm[rng.choice(np.flatnonzero(near))]
-    return ground.points_mm[int(np.argmin(away + 1000 * (depth < 1)))]
+    # A bone too thin for that depth: the best place that it has, never one outside it.
+    unlike = away / spot.spread_mm + np.abs(depth - depth_mm) / 2
+    return ground.points_mm[int(np.argmin(unlike + 1000 * (depth < 1)))]
 
 
 def _turned(rng: np.random.Generator) -> Floats:

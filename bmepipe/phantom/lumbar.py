@@ -18,6 +18,7 @@ import numpy as np
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import times
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,
@@ -46,6 +47,7 @@ CENTRE_MM = (0.0, -18.0, -12.0)
 GROWING = False  # has growth plates
 RED = True  # the marrow is largely red
 REACH_MM = 122.0
+PLACES = ("ahead",)  # fields that are no distances
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Level:
 
     def local(self, points_mm: Floats) -> Floats:
         """Return points in the vertebra's own frame, z along its axis; shape (..., 3)."""
-        return f32((points_mm - f32(self.centre_mm)) @ rotation(0, self.lean_deg).T)
+        return times(points_mm - f32(self.centre_mm), rotation(0, self.lean_deg).T)
 
 
 # Name, half width, half depth, half height, disc below (mm), and lean (degrees, forward positive).
@@ -167,7 +169,7 @@ def _sacrum(points: Floats, top: Level) -> Floats:
     # The fitted sacrum, its endplate (middle at 38, 36; leaning 28 degrees) turned to meet L5.
     lean = top.lean_deg + 1.0
     plate = np.array(top.centre_mm) + _down(top.lean_deg + 4.0) * (top.high_mm + 9.0)
-    local = f32((points - f32(plate)) @ rotation(0, lean - 28.0).T) + f32([0, 38, 36])
+    local = times(points - f32(plate), rotation(0, lean - 28.0).T) + f32([0, 38, 36])
     whole = load_solids("pelvis")["sacrum"].distance(local, reach_mm=10)
     canal = smooth_min(
         capsule(local, (0, 16, 50), (0, -18, 14), 7.5),
@@ -176,7 +178,7 @@ def _sacrum(points: Floats, top: Level) -> Floats:
     )
     # The remnants of the discs S1/S2 and S2/S3: thin slits from the front.
     slits = [
-        ellipsoid(f32((local - f32(at)) @ rotation(0, 42).T), (0, 0, 0), (10.0, 8.0, 1.0))
+        ellipsoid(times(local - f32(at), rotation(0, 42).T), (0, 0, 0), (10.0, 8.0, 1.0))
         for at in ((0, 26, 12), (0, 8, -8))
     ]
     return smooth_max(smooth_max(whole, -canal, 1.0), -np.minimum(*slits), 0.5)
@@ -186,15 +188,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     """Return the distances and other fields of the spine at canonical points, shape (..., 3)."""
     traits = person.traits
     spine = levels(round(traits["lordosis"], 3))
-    found: Fields = {}
-    upper: Floats = np.full(points_mm.shape[:-1], FAR_MM, np.float32)
-    for level in spine:
-        # Never closer to its upper neighbour than the facet joint is wide.
-        upper = np.maximum(vertebra(points_mm, level), 1.6 - upper)
-        found[f"bone.{level.name}"] = upper
-    found["bone.sacrum"] = np.maximum(_sacrum(points_mm, spine[-1]), 1.6 - upper)
-    for name in BONES:
-        found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], 0.7, np.float32)
+    found: Fields = skeleton(points_mm, person)
     found["disc"], found["nucleus"] = _discs(points_mm, spine)
     found["canal"], found["cord"] = _canal(points_mm, spine, traits["canal_mm"])
     found["basivertebral"] = np.minimum.reduce([_vein(points_mm, level) for level in spine])
@@ -204,6 +198,21 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["ahead"] = points_mm[..., 1].copy()
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
+    return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    spine = levels(round(person.traits["lordosis"], 3))
+    found: Fields = {}
+    upper: Floats = np.full(points_mm.shape[:-1], FAR_MM, np.float32)
+    for level in spine:
+        # Never closer to its upper neighbour than the facet joint is wide.
+        upper = np.maximum(vertebra(points_mm, level), 1.6 - upper)
+        found[f"bone.{level.name}"] = upper
+    found["bone.sacrum"] = np.maximum(_sacrum(points_mm, spine[-1]), 1.6 - upper)
+    for name in BONES:
+        found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], 0.7, np.float32)
     return found
 
 
@@ -345,7 +354,7 @@ def _patterns() -> tuple[Pattern, ...]:
         up = -_down(level.lean_deg) * (1 if upper else -1)
         forward = _behind(level, 0.0) * -1 + np.array(level.centre_mm)
         place = np.array(level.centre_mm) + up * (level.high_mm - 4) + forward * ahead
-        return Spot(name, _triple(place), 8.0, _triple(up))
+        return Spot(name, _triple(place), 8.0, _triple(up), 8.0)
 
     return (
         Pattern("Modic I, L4/L5", (endplate("L4", False, 0.3), endplate("L5", True, 0.3))),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from bmepipe.phantom.points import dot, times
 from bmepipe.phantom.shapes import Floats, f32, rotation
 
 _LATTICE, _LATTICE_MM = 96, 1.5
@@ -55,13 +56,15 @@ class Person:
 
     def to_canonical(self, points_mm: NDArray) -> Floats:
         """Return canonical coordinates, shape (..., 3), of RAS points in mm, shape (..., 3)."""
-        points = f32((f32(points_mm) - self.offset_mm) @ self.turn)
+        points = times(f32(points_mm) - self.offset_mm, self.turn)
         if self.side == "L":
             points = points * f32([-1, 1, 1])
         points = f32(points / self.scale)
         bent = points.copy()
         for wave in self.waves:
-            bent += np.sin(points @ wave[:3] + wave[3])[..., None] * wave[4:]
+            swing = np.sin(dot(points, wave[:3]) + wave[3])
+            for axis in range(3):
+                bent[..., axis] += swing * wave[4 + axis]
         return bent
 
     def to_patient_direction(self, vector: NDArray) -> Floats:

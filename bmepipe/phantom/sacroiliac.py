@@ -35,6 +35,7 @@ CENTRE_MM = (0.0, -5.0, 0.0)
 GROWING = False  # has growth plates
 RED = True  # the marrow is largely red
 REACH_MM = 84.0
+PLACES = ("ahead",)  # fields that are no distances
 PATTERNS = (
     Pattern("sacroiliitis, right", (Spot("ilium_right", (58, 2, -8)), Spot("sacrum", (42, 4, -8)))),
     Pattern("sacroiliitis, left", (Spot("ilium_left", (-58, 2, -8)), Spot("sacrum", (-42, 4, -8)))),
@@ -48,10 +49,30 @@ _DISC = Level("", (0.0, 42.0, 42.0), 27.0, 25.0, 16.5, 8.0)
 
 def fields(points_mm: Floats, person: Person) -> Fields:
     """Return the distances and other fields of the pelvis at canonical points, shape (..., 3)."""
+    gap = np.float32(person.traits["joint_mm"])
+    found: Fields = skeleton(points_mm, person)
+    sacrum = found["bone.sacrum"]
+    wings = np.minimum(found["bone.ilium_left"], found["bone.ilium_right"])
+    # Cartilage fills the joint; behind it lie ligaments in fat.
+    found["joint"] = np.maximum(sacrum, wings) - (gap * 0.9)
+    found["disc"] = vertebral_body(_DISC.local(points_mm), _DISC, -0.4)
+    found["nucleus"] = ellipsoid(_DISC.local(points_mm), (0, 0, 0), (15.5, 9.5, 5.0))
+    canal = _sacral_canal(points_mm) + np.float32(1.0)
+    found["canal"] = np.minimum(capsule(points_mm, (0, 20, 70), (0, 6, 42), 8.0), canal)
+    found["muscle"] = _muscles(points_mm, wings, sacrum)
+    found["vessel"] = _vessels(points_mm)
+    found["ahead"] = points_mm[..., 1].copy()
+    for kind in ("fine", "mid", "broad"):
+        found[kind] = person.noise(kind, points_mm)
+    return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
     gap, unlike = np.float32(person.traits["joint_mm"]), person.traits["unlike"]
     solids = load_solids("pelvis")
-    canal = capsule(points_mm, (0, -16, 16), (0, -40, -22), 4.5)
-    sacrum = np.maximum(solids["sacrum"].distance(points_mm, reach_mm=10), -canal)
+    sacrum = solids["sacrum"].distance(points_mm, reach_mm=10)
+    sacrum = np.maximum(sacrum, -_sacral_canal(points_mm))
     right = np.maximum(solids["ilium_right"].distance(points_mm, reach_mm=45), gap - sacrum)
     mirrored = points_mm * f32([-1 - unlike, 1 + unlike, 1])
     left = np.maximum(solids["ilium_right"].distance(mirrored, reach_mm=45), gap - sacrum)
@@ -65,17 +86,11 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     for name in BONES:
         thick = 1.1 if name.startswith("ilium") else 0.7
         found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], thick, np.float32)
-    # Cartilage fills the joint; behind it lie ligaments in fat.
-    found["joint"] = np.maximum(sacrum, np.minimum(left, right)) - (gap * 0.9)
-    found["disc"] = vertebral_body(_DISC.local(points_mm), _DISC, -0.4)
-    found["nucleus"] = ellipsoid(_DISC.local(points_mm), (0, 0, 0), (15.5, 9.5, 5.0))
-    found["canal"] = np.minimum(capsule(points_mm, (0, 20, 70), (0, 6, 42), 8.0), canal + 1.0)
-    found["muscle"] = _muscles(points_mm, np.minimum(left, right), sacrum)
-    found["vessel"] = _vessels(points_mm)
-    found["ahead"] = points_mm[..., 1].copy()
-    for kind in ("fine", "mid", "broad"):
-        found[kind] = person.noise(kind, points_mm)
     return found
+
+
+def _sacral_canal(points: Floats) -> Floats:
+    return capsule(points, (0, -16, 16), (0, -40, -22), 4.5)
 
 
 def body(points_mm: Floats, person: Person) -> Floats:

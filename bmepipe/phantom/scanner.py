@@ -46,12 +46,20 @@ class Content:
 
 
 def fill_voxels(
-    anatomy: Anatomy, planes: Planes, sequence: Sequence, thickness_mm: float
+    anatomy: Anatomy,
+    planes: Planes,
+    sequence: Sequence,
+    thickness_mm: float,
+    *,
+    count_bones: bool = True,
 ) -> Content:
-    """Return the content of every voxel of the slices, from several planes in each."""
+    """Return the content of every voxel of the slices, from several planes in each.
+
+    Without `count_bones` only the signals; the arrays of the bones then have no bones.
+    """
     shape, bones = planes.grid.shape, anatomy.plan.BONES
     pools = np.zeros((2, *shape), np.float32)
-    shares = np.zeros((3, len(bones), *shape), np.float32)
+    shares = np.zeros((3, len(bones) if count_bones else 0, *shape), np.float32)
     content = Content(
         pools[0], pools[1], shares[0], shares[1], shares[2], np.zeros(shape, np.uint8)
     )
@@ -81,30 +89,31 @@ def _fill_slice(
     profile: Floats,
     content: Content,
 ) -> None:
-    count = len(profile)
     # As wide as what lies between two planes, so that slanting surfaces show no terraces.
-    step = max(planes.grid.spacing_mm[0], 0.8 * planes.grid.spacing_mm[2] / count)
-    for weight, f in zip(profile, planes.slice_planes(k), strict=True):
+    step = max(planes.grid.spacing_mm[0], 0.8 * planes.grid.spacing_mm[2] / len(profile))
+    for tile in planes.tiles:
+        f = planes.in_tile(k, tile)
         picture = _Picture(f["body"].shape, palette)
         picture.paint(anatomy.plan.layers(f, anatomy.person, step))
         for number, bone in enumerate(anatomy.plan.BONES):
-            box = _box(f[f"bone.{bone}"] < step)
+            box = _box(f[f"bone.{bone}"].min(0) < step)
             if box is None:
                 continue
-            part = {key: value[box] for key, value in f.items()}
+            part = {key: value[:, box[0], box[1]] for key, value in f.items()}
             _paint_bone(anatomy, bone, part, step, picture.cut(box))
-            place = (*_shifted(box, planes.window), k)
-            _count(content, number, place, part, bone, step, count)
-        texture = weight * (1 + np.float32(_TEXTURE) * f["fine"])
-        content.water[(*planes.window, k)] += picture.water * texture
-        content.fat[(*planes.window, k)] += picture.fat * texture
+            if len(content.bones):
+                place = (*_shifted(box, tile.window), k)
+                _count(content, number, place, part, bone, step)
+        texture = profile[:, None, None] * (1 + np.float32(_TEXTURE) * f["fine"])
+        content.water[(*tile.window, k)] = (picture.water * texture).sum(0)
+        content.fat[(*tile.window, k)] = (picture.fat * texture).sum(0)
 
 
 def _box(inside: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    if not len(rows):
+    columns, rows = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(columns):
         return None
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return slice(columns[0], columns[-1] + 1), slice(rows[0], rows[-1] + 1)
 
 
 def _shifted(box: tuple[slice, slice], window: tuple[slice, slice]) -> tuple[slice, slice]:
@@ -129,15 +138,14 @@ def _count(
     f: Fields,
     bone: str,
     step: float,
-    count: int,
 ) -> None:
     depth = f[f"bone.{bone}"] + f[f"cortex.{bone}"]
     inner = cover(depth, step)
-    content.bones[number][place] += cover(f[f"bone.{bone}"], step) / count
-    content.marrow[number][place] += inner / count
+    content.bones[number][place] = cover(f[f"bone.{bone}"], step).mean(0)
+    content.marrow[number][place] = inner.mean(0)
     if f"border.{EDEMA}" in f:
         held = cover(np.maximum(depth, f[f"border.{EDEMA}"]), step)
-        content.edema[number][place] += held / count
+        content.edema[number][place] = held.mean(0)
     _label(f, inner, content.look_alikes[place])
 
 
@@ -151,15 +159,18 @@ class _Picture:
     def cut(self, box: tuple[slice, slice]) -> _Picture:
         """Return a part of it; painting there paints here."""
         part = _Picture((0,), self._palette)
-        part.water, part.fat = self.water[box], self.fat[box]
+        part.water, part.fat = (pool[:, box[0], box[1]] for pool in (self.water, self.fat))
         return part
 
     def paint(self, layers: list[Layer], *, within: Floats | None = None) -> None:
         for layer in layers:
+            if layer.opacity.max() <= 0:
+                continue
             opacity = layer.opacity if within is None else layer.opacity * within
-            water, fat = self._palette[layer.tissue]
-            self.water += opacity * (np.float32(water) - self.water)
-            self.fat += opacity * (np.float32(fat) - self.fat)
+            for pool, signal in zip(
+                (self.water, self.fat), self._palette[layer.tissue], strict=True
+            ):
+                pool += opacity * (np.float32(signal) - pool)
 
 
 def _blemishes(f: Fields) -> list[Layer]:
@@ -172,7 +183,7 @@ def _label(f: Fields, inner: Floats, labels: NDArray[np.uint8]) -> None:
     known = {name: kind.label for name, kind in LOOK_ALIKES.items()} | dict(REGIONAL)
     for name, label in known.items():
         if f"border.{name}" in f:
-            labels[(f[f"border.{name}"] < 0) & (inner > 0.5)] = label
+            labels[((f[f"border.{name}"] < 0) & (inner > 0.5)).any(0)] = label
 
 
 @dataclass(frozen=True)

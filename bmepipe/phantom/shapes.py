@@ -7,19 +7,19 @@ a close estimate near it, which is all that is needed: surfaces lie at zero, she
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from bmepipe.phantom.points import Floats, dot, split, times
 
 FAR_MM = 60.0
-_CHUNK = 1 << 17
-
-Floats = NDArray[np.float32]
+_CHUNK = 1 << 16
 
 
 def f32(values: ArrayLike) -> Floats:
@@ -66,20 +66,33 @@ class Ellipsoids:
     def smooth_union(self, points_mm: Floats, blend_mm: float) -> Floats:
         """Return the distance to the union, rounded over `blend_mm`, of points of shape (n, 3)."""
         total = np.full(len(points_mm), 1e-30, dtype=np.float32)
+        columns = split(points_mm)
         for centre, radii, axes in zip(self.centres_mm, self.radii_mm, self.axes, strict=True):
-            total += np.exp(-_one(points_mm, centre, radii, axes) / np.float32(blend_mm))
+            part = _one(columns, centre, radii, axes)
+            part *= np.float32(-1 / blend_mm)
+            total += np.exp(part, out=part)
         return np.float32(-blend_mm) * np.log(total)
 
 
-def _one(points_mm: Floats, centre: Floats, radii: Floats, axes: Floats) -> Floats:
+def _one(columns: Sequence[Floats], centre: Floats, radii: Floats, axes: Floats) -> Floats:
     # Distance estimate of I. Quilez, "ellipsoid - distance bound", from the two scaled norms.
-    scaled = (axes / radii).T @ (points_mm - centre).T
-    first = scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2
-    scaled /= radii[:, None]
-    second = scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2
+    x, y, z = columns
+    first, second = np.zeros_like(x), np.full_like(x, 1e-12)
+    for axis, radius in zip((axes / radii).T, radii, strict=True):
+        along = x * axis[0]
+        along += y * axis[1]
+        along += z * axis[2]
+        along -= centre @ axis
+        along *= along
+        first += along
+        along *= 1 / (radius * radius)
+        second += along
     np.sqrt(first, out=first)
     np.sqrt(second, out=second)
-    return np.clip(first * (first - 1) / np.maximum(second, 1e-6), -40, 60)
+    found = first - 1
+    found *= first
+    found /= second
+    return np.clip(found, -40, 60, out=found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +117,9 @@ class Solid:
         -------
         ndarray of float32, shape (...)
         """
-        points = np.ascontiguousarray(points_mm, dtype=np.float32).reshape(-1, 3)
+        points = f32(points_mm).reshape(-1, 3)
+        if not len(points):
+            return np.empty(np.shape(points_mm)[:-1], dtype=np.float32)
         low, high = self.solids.box_mm
         gap = max(
             max(low[a] - points[:, a].max(), points[:, a].min() - high[a], 0.0) for a in range(3)
@@ -163,15 +178,24 @@ def capsule(points_mm: Floats, start_mm: ArrayLike, end_mm: ArrayLike, radius_mm
     """Return the distance to a rounded rod between two points; points have shape (..., 3)."""
     start, end = f32(start_mm), f32(end_mm)
     along = end - start
-    t = np.clip(((points_mm - start) @ along) / (along @ along), 0, 1)[..., None]
-    return np.linalg.norm(points_mm - start - t * along, axis=-1) - np.float32(radius_mm)
+    t = dot(points_mm, along / (along @ along))
+    t -= start @ along / (along @ along)
+    np.clip(t, 0, 1, out=t)
+    square = np.zeros_like(t)
+    for column, origin, step in zip(split(points_mm), start, along, strict=True):
+        away = column - t * step
+        away -= origin
+        away *= away
+        square += away
+    np.sqrt(square, out=square)
+    square -= np.float32(radius_mm)
+    return square
 
 
 def ellipsoid(points_mm: Floats, centre_mm: ArrayLike, radii_mm: ArrayLike) -> Floats:
     """Return the distance to an upright ellipsoid; points have shape (..., 3)."""
-    flat = np.ascontiguousarray(points_mm, dtype=np.float32).reshape(-1, 3)
-    found = _one(flat, f32(centre_mm), f32(radii_mm), np.eye(3, dtype=np.float32))
-    return found.reshape(np.shape(points_mm)[:-1])
+    columns = split(points_mm)
+    return _one(columns, f32(centre_mm), f32(radii_mm), np.eye(3, dtype=np.float32))
 
 
 def rotation(axis: int, degrees: float) -> Floats:
@@ -191,7 +215,7 @@ def rotation(axis: int, degrees: float) -> Floats:
 def turn(points_mm: Floats, matrix: Floats, pivot_mm: ArrayLike) -> Floats:
     """Return points turned by `matrix` about `pivot_mm`; shape (..., 3)."""
     pivot = f32(pivot_mm)
-    return f32((points_mm - pivot) @ matrix.T + pivot)
+    return times(points_mm - pivot, matrix.T) + pivot
 
 
 @cache

@@ -18,6 +18,7 @@ from bmepipe.phantom.ankle_courses import ropes
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import dot, length
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,
@@ -71,6 +72,7 @@ CENTRE_MM = (-14.0, -8.0, -8.0)
 GROWING = True  # has growth plates
 RED = False  # the marrow is largely red
 REACH_MM = 66.0
+PLACES = ("height", "lateral")  # fields that are no distances
 
 
 def _spot(bone: str, x: float, y: float, z: float, spread_mm: float = 9.0) -> Spot:
@@ -113,7 +115,7 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     distances = bone_distances(points, person)
     found: Fields = {f"bone.{name}": distances[name] for name in BONES}
     found |= _cortices(arm, points)
-    head = f32(np.linalg.norm(points, axis=-1) - np.float32(HEAD_RADIUS_MM))
+    head = length(points) - np.float32(HEAD_RADIUS_MM)
     scapula, humerus = distances["scapula"], distances["humerus"]
     found["gap"] = np.maximum(humerus, scapula) - np.float32(traits["joint_mm"])
     found["middle"] = humerus - scapula
@@ -143,6 +145,14 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     if "growth_plate" in traits:
         found |= _growth_plate(found)
     return found
+
+
+def skeleton(points_mm: Floats, person: Person) -> Fields:
+    """Return the distances and the cortex of the bones alone at canonical points."""
+    points = scapular_frame(points_mm, person)
+    distances = bone_distances(points, person)
+    found: Fields = {f"bone.{name}": distances[name] for name in BONES}
+    return found | _cortices(arm_frame(points, person), points)
 
 
 def body(points_mm: Floats, person: Person) -> Floats:
@@ -179,7 +189,7 @@ def _led(points: Floats, arm: Floats) -> Floats:
 
 def _head_cartilage(head: Floats, arm: Floats) -> Floats:
     # On the part of the head that looks to the glenoid; its axis leans 45 degrees upwards.
-    facing = (arm @ f32([-0.70, -0.12, 0.70])) / np.maximum(head + HEAD_RADIUS_MM, 1.0)
+    facing = dot(arm, (-0.70, -0.12, 0.70)) / np.maximum(head + HEAD_RADIUS_MM, 1.0)
     return f32(head - 1.7 * smooth_step(facing, 0.12, 0.3) + 0.4)
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import dot, length
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,
@@ -109,7 +110,7 @@ def bone_distances(scapular_mm: Floats, person: Person) -> dict[str, Floats]:
 def humerus_distance(arm_mm: Floats) -> Floats:
     """Return the distance to the humerus at points of its own frame."""
     x, y, z = arm_mm[..., 0], arm_mm[..., 1], arm_mm[..., 2]
-    head = f32(np.linalg.norm(arm_mm, axis=-1) - np.float32(HEAD_RADIUS_MM))
+    head = length(arm_mm) - np.float32(HEAD_RADIUS_MM)
     wide = 11.4 + 10.0 * smooth_step(z, -54, 0)
     shaft = f32(np.hypot(x - 7.0 + 2.0 * smooth_step(z, -40, 0), y - 2.0) - wide)
     whole = smooth_min(head, smooth_max(shaft, z - 3.0, 4.0), 1.5)
@@ -220,6 +221,6 @@ def tube(points: Floats, stations: Sequence[Station]) -> Floats:
     for (*start, first), (*end, last) in pairwise(stations):
         rod = capsule(points, start, end, 0.0)
         along = f32(end) - f32(start)
-        share = np.clip(((points - f32(start)) @ along) / (along @ along), 0, 1)
+        share = np.clip(dot(points - f32(start), along / (along @ along)), 0, 1)
         parts.append(rod - f32(first + (last - first) * share))
     return f32(np.minimum.reduce(parts))

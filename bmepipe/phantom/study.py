@@ -23,7 +23,14 @@ from bmepipe.phantom.scanner import Content, Faults, fill_voxels, make_image
 from bmepipe.phantom.shapes import Floats, f32, rotation
 from bmepipe.phantom.tissue import Sequence as Contrast
 from bmepipe.phantom.tissue import Technique
-from bmepipe.phantom.truth import LesionTruth, bone_rows, lesion_ml, lesion_rows, paint_bones
+from bmepipe.phantom.truth import (
+    LesionTruth,
+    bone_rows,
+    edema_points,
+    lesion_ml,
+    lesion_rows,
+    paint_bones,
+)
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
@@ -133,7 +140,9 @@ def make_phantom(
     t2fs = make_image(content, grid, scan.t2fs, faults, scan.shift_px, rng)
     motion = _motion(motion_mm, anatomy.centre_mm, rng)
     moved = Grid(grid.shape, motion @ grid.affine)
-    plain = fill_voxels(anatomy, look_through(anatomy, moved), scan.t1, scan.thickness_mm)
+    plain = fill_voxels(
+        anatomy, look_through(anatomy, moved), scan.t1, scan.thickness_mm, count_bones=False
+    )
     t1_faults = replace(faults, snr=faults.snr * 5, ghost=faults.ghost / 2)
     t1 = make_image(plain, grid, scan.t1, t1_faults, scan.shift_px, rng)
     made = _with_truth(anatomy, seed, scan, grid, (t1, t2fs), content, faults, motion)
@@ -151,7 +160,9 @@ def _again(
     anatomy: Anatomy, scan: Protocol, faults: Faults, rng: np.random.Generator
 ) -> tuple[Contrast, Volume]:
     grid = scan.grid(anatomy.centre_mm)
-    content = fill_voxels(anatomy, look_through(anatomy, grid), scan.t2fs, scan.thickness_mm)
+    content = fill_voxels(
+        anatomy, look_through(anatomy, grid), scan.t2fs, scan.thickness_mm, count_bones=False
+    )
     image = make_image(content, grid, scan.t2fs, faults, scan.shift_px, rng)
     return scan.t2fs, _volume(image, grid)
 
@@ -241,7 +252,8 @@ def _with_truth(
     failed = _failed(grid, faults) & (content.marrow.sum(0) > 0.5)
     labels = np.where(failed & (content.look_alikes == 0), REGIONAL["fat_sat_failure"], 0)
     labels = np.where(content.look_alikes > 0, content.look_alikes, labels).astype(np.uint8)
-    lesions = lesion_rows(anatomy)
+    held = edema_points(anatomy)
+    lesions = lesion_rows(anatomy, held)
     case = f"phantom-{anatomy.site}-{seed}"
     return Phantom(
         anatomy.site,
@@ -254,7 +266,7 @@ def _with_truth(
         _volume(edema, grid),
         _volume(labels, grid),
         _volume(failed, grid),
-        bone_rows(case, anatomy, site, content, grid, failed, lesions),
+        bone_rows(case, anatomy, site, content, grid, failed, lesions, held),
         lesions,
         motion,
         anatomy,
