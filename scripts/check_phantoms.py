@@ -21,7 +21,7 @@ from bmepipe.phantom.study import diseased_anatomy
 from bmepipe.phantom.truth import lesion_ml
 
 STEP_MM = 2.0
-POINTS = 400_000
+POINTS = 200_000
 TOLERANCE = 0.01
 LEAST_EDEMA_ML = 0.3
 

@@ -37,6 +37,7 @@ _BODY_PARTS = {
     "cervical": "CSPINE",
     "sacroiliac": "PELVIS",
 }
+_LOCALIZER_MM = 6.0
 _SHORT = {"sagittal": "SAG", "coronal": "COR", "axial": "AX"}
 
 
@@ -75,6 +76,7 @@ class _SeriesFiles:
     description: str
     sequence: Sequence
     volume: Volume
+    thickness_mm: float
     localizer: bool = False
 
 
@@ -182,18 +184,18 @@ def _cell(value: object) -> object:
 
 def _write_dicom(phantom: Phantom, folder: Path, storage: Storage) -> None:
     scan = phantom.protocol
-    plane = _SHORT[scan.plane]
-    series = [
-        _SeriesFiles(2, f"{plane} {series_name(scan.t2fs)}", scan.t2fs, phantom.t2fs),
-        _SeriesFiles(3, f"{plane} {series_name(scan.t1)}", scan.t1, phantom.t1),
+    exam = [
+        (scan.t2fs, phantom.t2fs, scan.thickness_mm),
+        (scan.t1, phantom.t1, scan.for_t1().thickness_mm),
+        *((sequence, volume, scan.thickness_mm) for sequence, volume in phantom.others),
     ]
-    for number, (sequence, volume) in enumerate(phantom.others, start=4):
+    for number, (sequence, volume, thick) in enumerate(exam, start=2):
         name = f"{_SHORT[volume.grid.plane]} {series_name(sequence)}"
-        series.append(_SeriesFiles(number, name, sequence, volume))
-    for files in series:
-        _write_series(phantom, files, storage.apply(files.volume), folder)
+        files = _SeriesFiles(number, name, sequence, volume, thick)
+        _write_series(phantom, files, storage.apply(volume), folder)
     for volume in _localizer(phantom.t1):
-        _write_series(phantom, _SeriesFiles(1, "LOCALIZER", scan.t1, volume, True), volume, folder)
+        cut = _SeriesFiles(1, "LOCALIZER", scan.t1, volume, _LOCALIZER_MM, True)
+        _write_series(phantom, cut, volume, folder)
 
 
 def series_name(sequence: Sequence) -> str:
@@ -230,7 +232,7 @@ def _cut(volume: Volume, cut: tuple[slice, ...], thin: int) -> Volume:
     affine[:3, :3] *= steps
     order = [a for a in range(3) if a != thin] + [thin]
     turned = affine[:, [*order, 3]]
-    turned[:3, 2] *= 6.0 / np.linalg.norm(turned[:3, 2])
+    turned[:3, 2] *= _LOCALIZER_MM / np.linalg.norm(turned[:3, 2])
     data = data.transpose(order)
     i, j, k = data.shape
     return Volume(np.asfortranarray(data), Grid((i, j, k), turned))
@@ -254,7 +256,7 @@ def _write_series(phantom: Phantom, files: _SeriesFiles, volume: Volume, folder:
     for k in range(volume.grid.shape[2]):
         number = first + k + 1
         dataset = _header(phantom, files, number, key)
-        _set_place(dataset, volume, affine, k, phantom.protocol.thickness_mm)
+        _set_place(dataset, volume, affine, k, files.thickness_mm)
         _set_pixels(dataset, volume.data[:, :, k].T)
         path = folder / f"{files.number:02d}_{number:03d}.dcm"
         dataset.save_as(path, enforce_file_format=True)

@@ -2,87 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from bmepipe.errors import BadSettings, unknown_choice
-from bmepipe.phantom.shapes import Floats, f32, rotation
+from bmepipe.phantom.slices import Slices
 from bmepipe.phantom.tissue import Sequence, Technique
-from bmepipe.volume import Grid
+from bmepipe.phantom.values import bad_value, require_number
 
-# RAS directions of increasing column, row and slice index; in DICOM's usual display a sagittal
-# image has anterior on its left, the others the patient's right.
-_PLANES: Mapping[str, tuple[tuple[float, ...], ...]] = MappingProxyType(
-    {
-        "sagittal": ((0, -1, 0), (0, 0, -1), (-1, 0, 0)),
-        "coronal": ((-1, 0, 0), (0, 0, -1), (0, -1, 0)),
-        "axial": ((-1, 0, 0), (0, -1, 0), (0, 0, 1)),
-    }
-)
+Cut = TypeVar("Cut", bound=Slices)
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """A T1-weighted and a fat-suppressed series of one plane.
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Slices):
+    """A T1-weighted and a fat-suppressed series, in the same slices unless told otherwise.
 
     Parameters
     ----------
     name, site : str
-    plane : str
-        "sagittal", "coronal" or "axial".
     t1, t2fs : Sequence
-    matrix : int
-        Columns and rows.
-    pixel_mm, thickness_mm, gap_mm : float
-    slices : int
+    t1_slices : Slices, optional
+        Where T1 is cut otherwise than the fat-suppressed series, to whose slices the rest applies.
     snr : (float, float)
         Range of the signal-to-noise ratio of fat-suppressed yellow marrow; T1 gets five times it.
-    tilt_deg : (float, float)
-        Oblique turn of the slices about the patient's long axis and about the left-right axis,
-        as for a right side.
     shift_px : float
         Displacement of fat against water along the rows.
     """
 
     name: str
     site: str
-    plane: str
     t1: Sequence
     t2fs: Sequence
-    matrix: int
-    pixel_mm: float
-    slices: int
-    thickness_mm: float
-    gap_mm: float
+    t1_slices: Slices | None = None
     snr: tuple[float, float] = (7.0, 18.0)
-    tilt_deg: tuple[float, float] = (0.0, 0.0)
     shift_px: float = 1.2
 
     def __post_init__(self) -> None:
-        if self.plane not in _PLANES:
-            raise unknown_choice("plane", self.plane, _PLANES)
-        for name in ("matrix", "pixel_mm", "slices", "thickness_mm"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise BadSettings(f"{name} above 0", f"{value:g}", "correct the protocol")
-        if self.gap_mm < 0:
-            raise BadSettings("gap_mm of 0 or more", f"{self.gap_mm:g}", "correct the protocol")
-        if not 0 < self.snr[0] <= self.snr[1]:
-            raise BadSettings("snr as (low, high) above 0", f"{self.snr}", "correct the protocol")
+        super().__post_init__()
+        require_number("shift_px", self.shift_px)
+        low, high = (require_number("snr", value) for value in self.snr)
+        if not 0 < low <= high:
+            raise bad_value("snr as (low, high) above 0", self.snr)
 
-    @property
-    def step_mm(self) -> float:
-        """Distance between the middles of neighbouring slices."""
-        return self.thickness_mm + self.gap_mm
-
-    def directions(self) -> Floats:
-        """Return the RAS directions of columns, rows and slices as columns, shape (3, 3)."""
-        upright = f32(_PLANES[self.plane]).T
-        return f32(rotation(2, self.tilt_deg[0]) @ rotation(0, self.tilt_deg[1]) @ upright)
+    def for_t1(self) -> Slices:
+        """Return the slices of the T1-weighted series."""
+        return self.t1_slices or self
 
     def for_side(self, side: str) -> Protocol:
         """Return the protocol for a side: on a left one ("L") the slices are turned in mirror.
@@ -90,18 +56,14 @@ class Protocol:
         >>> site_protocol("shoulder").for_side("L").tilt_deg
         (-35.0, 0.0)
         """
-        if side != "L" or not self.tilt_deg[0]:
+        if side != "L":
             return self
-        return replace(self, tilt_deg=(-self.tilt_deg[0], self.tilt_deg[1]))
+        return replace(_mirrored(self), t1_slices=self.t1_slices and _mirrored(self.t1_slices))
 
-    def grid(self, centre_mm: Floats) -> Grid:
-        """Return the grid of the slices, centred on a RAS point."""
-        spacing = np.array([self.pixel_mm, self.pixel_mm, self.step_mm])
-        shape = (self.matrix, self.matrix, self.slices)
-        affine = np.eye(4)
-        affine[:3, :3] = self.directions() * spacing
-        affine[:3, 3] = centre_mm - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-        return Grid(shape, affine)
+
+def _mirrored(slices: Cut) -> Cut:
+    about_long, about_across = slices.tilt_deg
+    return replace(slices, tilt_deg=(-about_long, about_across)) if about_long else slices
 
 
 def _spin_echo(tr_ms: float, te_ms: float) -> Sequence:
@@ -121,11 +83,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         p.name: p
         for p in (
             Protocol(
-                "knee",
-                "knee",
-                "sagittal",
-                _spin_echo(620, 12),
-                _fat_sat(3600, 36),
+                name="knee",
+                site="knee",
+                plane="sagittal",
+                t1=_spin_echo(620, 12),
+                t2fs=_fat_sat(3600, 36),
                 matrix=384,
                 pixel_mm=0.41,
                 slices=31,
@@ -133,11 +95,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 gap_mm=0.3,
             ),
             Protocol(
-                "lumbar",
-                "lumbar",
-                "sagittal",
-                _spin_echo(600, 11),
-                _stir(4000, 55, 160),
+                name="lumbar",
+                site="lumbar",
+                plane="sagittal",
+                t1=_spin_echo(600, 11),
+                t2fs=_stir(4000, 55, 160),
                 matrix=384,
                 pixel_mm=0.75,
                 slices=17,
@@ -146,11 +108,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 shift_px=0.8,
             ),
             Protocol(
-                "hip",
-                "hip",
-                "coronal",
-                _spin_echo(580, 12),
-                _stir(4200, 45, 160),
+                name="hip",
+                site="hip",
+                plane="coronal",
+                t1=_spin_echo(580, 12),
+                t2fs=_stir(4200, 45, 160),
                 matrix=384,
                 pixel_mm=0.52,
                 slices=28,
@@ -158,11 +120,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 gap_mm=0.3,
             ),
             Protocol(
-                "ankle",
-                "ankle",
-                "sagittal",
-                _spin_echo(600, 12),
-                _fat_sat(4000, 60),
+                name="ankle",
+                site="ankle",
+                plane="sagittal",
+                t1=_spin_echo(600, 12),
+                t2fs=_fat_sat(4000, 60),
                 matrix=384,
                 pixel_mm=0.42,
                 slices=24,
@@ -170,11 +132,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 gap_mm=0.3,
             ),
             Protocol(
-                "cervical",
-                "cervical",
-                "sagittal",
-                _spin_echo(600, 11),
-                _stir(4000, 55, 160),
+                name="cervical",
+                site="cervical",
+                plane="sagittal",
+                t1=_spin_echo(600, 11),
+                t2fs=_stir(4000, 55, 160),
                 matrix=320,
                 pixel_mm=0.72,
                 slices=17,
@@ -183,11 +145,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 shift_px=0.8,
             ),
             Protocol(
-                "sacroiliac",
-                "sacroiliac",
-                "coronal",
-                _spin_echo(560, 11),
-                _stir(4000, 50, 160),
+                name="sacroiliac",
+                site="sacroiliac",
+                plane="coronal",
+                t1=_spin_echo(560, 11),
+                t2fs=_stir(4000, 50, 160),
                 matrix=384,
                 pixel_mm=0.65,
                 slices=24,
@@ -196,11 +158,11 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 tilt_deg=(0.0, -20.0),
             ),
             Protocol(
-                "shoulder",
-                "shoulder",
-                "coronal",
-                _spin_echo(600, 12),
-                _fat_sat(3800, 50),
+                name="shoulder",
+                site="shoulder",
+                plane="coronal",
+                t1=_spin_echo(600, 12),
+                t2fs=_fat_sat(3800, 50),
                 matrix=384,
                 pixel_mm=0.42,
                 slices=24,
@@ -240,6 +202,8 @@ def parse_protocol(table: Mapping[str, Any]) -> Protocol:
         For an unknown key, plane or technique, listing the known ones.
     """
     row = _known(Protocol, table)
+    if "t1_slices" in row:
+        row["t1_slices"] = _built(Slices, _paired(_known(Slices, row["t1_slices"])))
     for series in ("t1", "t2fs"):
         inner = _known(Sequence, row.get(series, {}))
         techniques = {technique.name.lower(): technique for technique in Technique}
@@ -247,14 +211,21 @@ def parse_protocol(table: Mapping[str, Any]) -> Protocol:
         if came not in techniques:
             raise unknown_choice("technique", came, techniques)
         row[series] = _built(Sequence, {**inner, "technique": techniques[came]})
-    for key in ("snr", "tilt_deg"):
-        if key in row:
-            row[key] = tuple(row[key])
-    return _built(Protocol, row)
+    return _built(Protocol, _paired(row))
+
+
+def _paired(row: dict[str, Any]) -> dict[str, Any]:
+    for key in {"snr", "tilt_deg"} & set(row):
+        if not isinstance(row[key], Sized) or len(row[key]) != 2:
+            raise bad_value(f"{key} as two numbers", row[key])
+        row[key] = tuple(row[key])
+    return row
 
 
 def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
     names = [f.name for f in fields(kind)]
+    if not isinstance(table, Mapping):
+        raise bad_value(f"a table with {', '.join(names)}", table)
     for key in table:
         if key not in names:
             raise unknown_choice("protocol key", key, names)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.phantom.anatomy import Anatomy, make_anatomy, site_plan
+from bmepipe.phantom.exam import other_series, t1_faults
 from bmepipe.phantom.lesions import (
     REGIONAL,
     Blemish,
@@ -68,8 +69,8 @@ class Phantom:
     anatomy : Anatomy
         For whoever wants to evaluate the truth at other points.
     others : tuple of (Sequence, Volume)
-        Further series of the exam: the fat-suppressed one in other planes, and the same slices
-        without fat saturation, which must not be chosen.
+        Further series of the exam: the fat-suppressed one in other planes, and those of
+        `exam.other_series` that must not be chosen.
     """
 
     site: str
@@ -139,32 +140,15 @@ def make_phantom(
     content = fill_voxels(anatomy, look_through(anatomy, grid), scan.t2fs, scan.thickness_mm)
     t2fs = make_image(content, grid, scan.t2fs, faults, scan.shift_px, rng)
     motion = _motion(motion_mm, anatomy.centre_mm, rng)
-    moved = Grid(grid.shape, motion @ grid.affine)
-    plain = fill_voxels(
-        anatomy, look_through(anatomy, moved), scan.t1, scan.thickness_mm, count_bones=False
-    )
-    t1_faults = replace(faults, snr=faults.snr * 5, ghost=faults.ghost / 2)
-    t1 = make_image(plain, grid, scan.t1, t1_faults, scan.shift_px, rng)
-    made = _with_truth(anatomy, seed, scan, grid, (t1, t2fs), content, faults, motion)
-    others = [_again(anatomy, replace(scan, plane=plane), faults, rng) for plane in extra_planes]
-    if scan.t2fs.technique is Technique.FAT_SAT:
-        plain_pd = Contrast(
-            Technique.SPIN_ECHO, scan.t2fs.tr_ms, scan.t2fs.te_ms, field_t=scan.t2fs.field_t
-        )
-        image = make_image(content, grid, plain_pd, t1_faults, scan.shift_px, rng)
-        others.append((plain_pd, _volume(image, grid)))
-    return replace(made, others=tuple(others))
-
-
-def _again(
-    anatomy: Anatomy, scan: Protocol, faults: Faults, rng: np.random.Generator
-) -> tuple[Contrast, Volume]:
-    grid = scan.grid(anatomy.centre_mm)
-    content = fill_voxels(
-        anatomy, look_through(anatomy, grid), scan.t2fs, scan.thickness_mm, count_bones=False
-    )
-    image = make_image(content, grid, scan.t2fs, faults, scan.shift_px, rng)
-    return scan.t2fs, _volume(image, grid)
+    cut = scan.for_t1()
+    t1_grid = cut.grid(anatomy.centre_mm)
+    planes = look_through(anatomy, Grid(t1_grid.shape, motion @ t1_grid.affine))
+    plain = fill_voxels(anatomy, planes, scan.t1, cut.thickness_mm, count_bones=False)
+    image = make_image(plain, t1_grid, scan.t1, t1_faults(faults), scan.shift_px, rng)
+    t1 = _volume(image, t1_grid)
+    made = _with_truth(anatomy, seed, scan, (t1, _volume(t2fs, grid)), content, faults, motion)
+    others = other_series(anatomy, scan, content, faults, extra_planes, rng)
+    return replace(made, others=others)
 
 
 def diseased_anatomy(
@@ -240,13 +224,12 @@ def _with_truth(
     anatomy: Anatomy,
     seed: int,
     scan: Protocol,
-    grid: Grid,
-    images: tuple[Floats, Floats],
+    images: tuple[Volume, Volume],
     content: Content,
     faults: Faults,
     motion: NDArray[np.float64],
 ) -> Phantom:
-    site = load_site(anatomy.site)
+    site, grid = load_site(anatomy.site), images[1].grid
     bones = paint_bones(content, anatomy.plan.BONES, site)
     edema = content.edema.sum(0) >= 0.5
     failed = _failed(grid, faults) & (content.marrow.sum(0) > 0.5)
@@ -260,8 +243,7 @@ def _with_truth(
         anatomy.person.side,
         seed,
         scan,
-        _volume(images[0], grid),
-        _volume(images[1], grid),
+        *images,
         _volume(bones, grid),
         _volume(edema, grid),
         _volume(labels, grid),

@@ -17,6 +17,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bmepipe.errors import BadSettings
+from bmepipe.phantom.values import require_number
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ class Sequence:
 
     def __post_init__(self) -> None:
         inversion = self.technique is Technique.INVERSION
+        for name in ("tr_ms", "te_ms", "ti_ms", "residual_fat", "field_t"):
+            require_number(name, getattr(self, name))
         _must(self.tr_ms > 0, "a repetition time tr_ms above 0", f"{self.tr_ms:g}")
         _must(self.te_ms > 0, "an echo time te_ms above 0", f"{self.te_ms:g}")
         _must(self.te_ms < self.tr_ms, "te_ms shorter than tr_ms", f"{self.te_ms:g}")
