@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import refine_bones
 from bmepipe.analysis.levels import site_bones
+from bmepipe.analysis.likeness import sharpened
 from bmepipe.errors import ModelDamaged, NoBonesFound, unknown_choice
-from bmepipe.models.network import build_network, normalise
+from bmepipe.models.network import build_network, flattened, normalise
 from bmepipe.models.regrid import from_network, place, to_network
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -199,7 +200,9 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     volumes = [v for v in (pair.t2fs, pair.t1) if v is not None]
     placement = place(pair.grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
     regridded = [to_network(volume.data, placement) for volume in volumes]
-    probability = predict(bundle, [signal for signal, _ in regridded], regridded[0][1])
+    signals, inside = [signal for signal, _ in regridded], regridded[0][1]
+    probability = predict(bundle, signals, inside)
+    probability = sharpened(probability, even(signals, inside), inside, bundle.spacing_mm)
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
@@ -245,6 +248,16 @@ def predict(
     probability = logits.softmax(1).mean(0) * mask
     probability[0] += (~mask).float()
     return probability.numpy()
+
+
+def even(
+    signals: list[NDArray[np.float32]], inside: NDArray[np.bool_]
+) -> list[NDArray[np.float32]]:
+    """Return signals without their coil shading."""
+    import torch
+
+    mask = torch.from_numpy(inside)
+    return [flattened(torch.from_numpy(s).clamp(min=0), mask).numpy() for s in signals]
 
 
 def _believable(
