@@ -6,28 +6,32 @@ an output folder out, whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bmepipe import __version__
 from bmepipe.analysis.align import NOT_BELIEVED, align
 from bmepipe.analysis.decide import decide
-from bmepipe.analysis.labels import check_bones, require_overlap
+from bmepipe.analysis.labels import require_overlap
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.recognise import recognise_site
-from bmepipe.errors import NoBonesFound, StudyNotFound, UnknownChoice, WriterFailed, unknown_choice
+from bmepipe.bones import (
+    BoneFinder,
+    bone_model,
+    given_bones,
+    level_notes,
+    named_bones,
+    read_labels,
+)
+from bmepipe.errors import StudyNotFound, UnknownChoice, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.models.detectors import DETECTORS, Detectors, choose_detectors
 from bmepipe.provenance import OnFiles, OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, SequenceClass, Series, Study
-from bmepipe.volume import Volume
-
-BoneFinder = Callable[[Pair, Site], Volume]
 
 
 @dataclass(frozen=True)
@@ -74,34 +78,6 @@ def require_writers(names: tuple[str, ...]) -> None:
             raise unknown_choice("writer", name, WRITERS)
 
 
-def bone_model(pair: Pair, site: Site) -> Volume:
-    """Find the bones with the site's network; imports torch when called.
-
-    Raises
-    ------
-    NoBonesFound
-        If the site has no network, or the network finds none of its bones.
-    """
-    from bmepipe.models.bundle import bone_finder
-    from bmepipe.models.recognise import require_site
-
-    if not site.model:
-        have = ", ".join(name for name in site_names() if load_site(name).model)
-        raise NoBonesFound(
-            f"bone labels for the site {site.name}",
-            f"none: bone models exist for {have} only",
-            "give a label map on the grid of the fat-suppressed series with --bones",
-        )
-    sites = [load_site(name) for name in site_names()]
-    try:
-        bones = bone_finder(site)(pair, site)
-    except NoBonesFound:
-        require_site(pair.t2fs, None, site, sites)
-        raise
-    require_site(pair.t2fs, bones, site, sites)
-    return bones
-
-
 def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[str, str]:
     """Return the names and the sha256 of the models that a run uses."""
     from bmepipe.models.bundle import stored_sha256
@@ -109,11 +85,6 @@ def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[
     names = [] if bones_given else [site.model]
     names += detectors.models
     return {name: stored_sha256(name) for name in names}
-
-
-def given_bones(labels: Volume) -> BoneFinder:
-    """Return a bone finder that checks and gives back a user's own label map."""
-    return lambda pair, site: check_bones(labels, pair.grid, site)
 
 
 def analyse(
@@ -175,17 +146,6 @@ def analyse(
     )
 
 
-def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
-    """Return a line if vertebrae could only be numbered, not named."""
-    names = {bone.name for bone in site.bones if (bones.data == bone.label).any()}
-    if not any(name.startswith("vertebra_") for name in names):
-        return ()
-    start = "C2" if site.name == "cervical" else "sacrum"
-    return (
-        f"levels unknown: no {start} in view to count from; vertebrae are numbered from the top",
-    )
-
-
 def run_study(
     path: Path | None,
     out: Path,
@@ -220,7 +180,8 @@ def run_study(
         pair = load_pair(choice, watch)
         lines: tuple[str, ...] = ()
         if given is not None:
-            given, lines = named_bones(given, settings, site)
+            assert settings.bones is not None
+            given, lines = named_bones(given, settings.bones, settings.bone_names, site)
         find_bones = bone_model if given is None else given_bones(given)
         result = analyse(
             pair,
@@ -331,34 +292,6 @@ def same_frame(first: Series, second: Series) -> bool:
     """Say whether two series declare one frame of reference, or none as NIfTI files do."""
     uid = first.frame_of_reference_uid
     return uid == second.frame_of_reference_uid
-
-
-def read_labels(path: Path) -> Volume:
-    """Read a user's label map."""
-    from bmepipe.io.nifti import load_labels
-
-    return load_labels(path)
-
-
-def named_bones(
-    labels: Volume, settings: RunSettings, site: Site
-) -> tuple[Volume, tuple[str, ...]]:
-    """Return a user's label map in the site's numbers, and what became of its bones.
-
-    Without `bone_names` and without names in the file its numbers are taken as the site's own.
-    """
-    from bmepipe.analysis.bone_names import TASKS, rename_bones, task_names
-    from bmepipe.io.label_names import names_of_csv, names_of_nifti
-
-    given = settings.bone_names
-    assert settings.bones is not None
-    if given is None:
-        names = names_of_nifti(settings.bones)
-    elif given in TASKS or not given.endswith(".csv"):
-        names = dict(task_names(given))
-    else:
-        names = names_of_csv(Path(given))
-    return rename_bones(labels, names, site) if names else (labels, ())
 
 
 def write(

@@ -19,13 +19,13 @@ from scipy import ndimage
 
 from bmepipe.analysis.agreement import dice, surface_distances_mm
 from bmepipe.analysis.align import align, resample
+from bmepipe.bones import bone_model
 from bmepipe.errors import BmepipeError
 from bmepipe.io.nifti import load, load_labels
 from bmepipe.io.studies import load as load_series
 from bmepipe.io.studies import open_study
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import make_phantom
-from bmepipe.pipeline import bone_model
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, Role, SequenceClass
 from bmepipe.volume import Volume

@@ -24,9 +24,9 @@ from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import depth_mm, present_labels
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
+from bmepipe.bones import bone_model
 from bmepipe.phantom.protocol import site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
-from bmepipe.pipeline import bone_model
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
