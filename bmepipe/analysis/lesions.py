@@ -12,6 +12,7 @@ from scipy import ndimage
 from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
 from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
+from bmepipe.analysis.doubt import VETO, is_doubted, painted, without_doubted_parts
 from bmepipe.analysis.joint import joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
@@ -23,8 +24,6 @@ from bmepipe.volume import Volume
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
-VETO = "unlike edema to the network"
-DOUBT = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ def find_lesions(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if not reason and second is not None and is_doubted(second.data[box][mask]):
+        if not reason and second is not None and is_doubted(second.data[box][mask], bones.grid):
             return VETO
         return reason
 
@@ -115,6 +114,9 @@ def find_lesions(
     labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
     cores = labels, ndimage.find_objects(labels)
     edema, more = sift(*cores, lambda mask, box: judge(mask, box, core=True))
+    if second is not None:
+        edema, carved = without_doubted_parts(edema, second, bones.grid)
+        more += carved
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)
@@ -126,25 +128,6 @@ def find_lesions(
         high=parts_touching(high, edema),
         vetoed=painted((*rejected, *more), VETO, edema.shape),
     )
-
-
-def is_doubted(probability: NDArray[np.float32]) -> bool:
-    """Say whether a network's probabilities within a candidate speak against edema.
-
-    By their upper quartile: the border of a true lesion is doubtful, its core is not.
-    """
-    return float(np.percentile(probability, 75)) < DOUBT
-
-
-def painted(
-    rejected: Sequence[tuple[NDArray[np.bool_], Box, str]], reason: str, shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Return where the candidates lie that were rejected for a reason."""
-    where = np.zeros(shape, bool)
-    for mask, box, why in rejected:
-        if why == reason:
-            where[box] |= mask
-    return where
 
 
 def sift(

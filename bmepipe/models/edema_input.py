@@ -18,7 +18,7 @@ from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
-PIXEL_MM = 0.8
+PIXEL_MM = 1.2  # about what a slice of 3 mm blurs an edge to; half the pixel costs four times
 CONTEXT_MM = 8.0  # what lies farther outside the bones is not shown
 DEPTH_MM = 10.0  # deeper than this is all the same
 COARSE_PIXELS = 8  # the reference outside the bones is that of the nearest blocks of bone
@@ -150,7 +150,7 @@ def spread_out(level: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[
 
 def to_scene(window: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
     """Return a window of the volume at the scene's pixels, without aliasing."""
-    return _resized(window, frame.shape)
+    return resized(window, frame.shape)
 
 
 def from_scene(scene: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
@@ -158,13 +158,14 @@ def from_scene(scene: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
     rows, columns = (part.stop - part.start for part in frame.window)
     grid = frame.grid
     whole = np.zeros(grid.shape, np.float32, order="F")
-    np.moveaxis(whole, grid.slice_axis, 0)[(slice(None), *frame.window)] = _resized(
+    np.moveaxis(whole, grid.slice_axis, 0)[(slice(None), *frame.window)] = resized(
         scene, (rows, columns)
     )
     return whole
 
 
-def _resized(stack: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+def resized(stack: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return slices at another number of rows and columns, without aliasing."""
     import torch
     import torch.nn.functional as functional
 
@@ -190,7 +191,7 @@ def in_plane_depth_mm(bones: NDArray[np.bool_]) -> NDArray[np.float32]:
     >>> bones = np.zeros((1, 1, 5), bool)
     >>> bones[..., 3:] = True
     >>> (10 * in_plane_depth_mm(bones)[0, 0]).round().astype(int).tolist()
-    [-20, -12, -4, 4, 12]
+    [-30, -18, -6, 6, 18]
     """
     depth = np.full(bones.shape, -DEPTH_MM, np.float32)
     for number, slice_ in enumerate(bones):

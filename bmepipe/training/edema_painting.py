@@ -74,7 +74,7 @@ def painted(patch: Patch, kind: Paint, rng: np.random.Generator) -> Patch:
         return patch
     centre = places[int(rng.integers(len(places)))]
     amount = shape(centre, kind, patch.bones.shape, rng) * rng.uniform(0.75, 1.0)
-    amount *= np.clip(1 + rng.uniform(0, 0.3) * smooth_noise(amount.shape[1:], 4, rng), 0.3, 1.3)
+    amount *= np.clip(1 + rng.uniform(0, 0.3) * smooth_noise(amount.shape[1:], 3, rng), 0.3, 1.3)
     # Within the marrow: cortex and what else is dark on T1 is not replaced.
     amount = np.clip(amount, 0, 1) * (patch.bones & (patch.t1 > -0.5))
     t2fs_ratio, t1_ratio = np.exp(rng.uniform(*np.log(kind.t2fs))), rng.uniform(*kind.t1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.models.edema_input import PIXEL_MM, Frame, Scene, make_scene, to_scene
+from bmepipe.models.edema_input import Frame, Scene, make_scene, to_scene
 from bmepipe.phantom.anatomy import Anatomy, site_plan
 from bmepipe.phantom.lesions import check_confounders
 from bmepipe.phantom.protocol import Protocol, site_protocol
@@ -28,6 +28,7 @@ from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 SITES = ("sacroiliac", "knee", "hip", "ankle", "shoulder", "lumbar", "cervical")
+FINE_MM = 0.8  # the phantoms' pixels; what the network sees is made of them
 FAILED_FACTOR = 2.5  # residual fat above this many times the usual: nothing can be said there
 
 
@@ -128,7 +129,7 @@ def fat_suppressed(kind: SequenceClass, field_t: float, rng: np.random.Generator
 
 
 def _varied(scan: Protocol, rng: np.random.Generator) -> Protocol:
-    """Return the protocol at the network's pixel, with another T1, field, plane and thickness."""
+    """Return the protocol at `FINE_MM`, with another T1, field, plane and thickness."""
     field_t = float(rng.choice([1.5, 3.0]))
     t1 = replace(
         scan.t1,
@@ -144,8 +145,8 @@ def _varied(scan: Protocol, rng: np.random.Generator) -> Protocol:
         t1=t1,
         plane=plane,
         tilt_deg=tilt,
-        matrix=round(min(scan.matrix * scan.pixel_mm, 230) / PIXEL_MM),
-        pixel_mm=PIXEL_MM,
+        matrix=round(min(scan.matrix * scan.pixel_mm, 230) / FINE_MM),
+        pixel_mm=FINE_MM,
         slices=min(scan.slices, 22),
         thickness_mm=float(rng.uniform(2.6, 4.2)),
         gap_mm=float(rng.uniform(0.1, 0.5)),

@@ -24,7 +24,7 @@ from bmepipe.training.edema_painting import paint
 from bmepipe.training.edema_patch import Floats, Patch, smooth_noise
 from bmepipe.training.edema_phantoms import Example, load_example
 
-PATCH = 96
+PATCH = 64
 PAINTED = 0.6  # share of the patches into which more is painted than the phantom holds
 USES = 4  # of a batch
 RIM_MM = 1.5  # so far outside the outline the network is still taught, at little weight
@@ -149,7 +149,7 @@ def _affine(centre: tuple[int, int], shape: tuple[int, ...], rng: np.random.Gene
     turn[:, 0] *= mirror
     steps = np.arange(PATCH) - (PATCH - 1) / 2
     points = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1) @ turn.T
-    points += np.array(centre) + rng.normal(0, 14, 2)
+    points += np.array(centre) + rng.normal(0, 16, 2) / PIXEL_MM
     size = np.maximum(np.array(shape) - 1, 1)
     unit = (2 * points / size - 1)[..., ::-1].astype(np.float32)  # grid_sample wants x first
     return torch.from_numpy(np.ascontiguousarray(unit))[None]
@@ -187,8 +187,8 @@ def wrong_outline(bones: NDArray[np.bool_], rng: np.random.Generator) -> NDArray
 def vary_signals(patch: Patch, with_t1: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return both signals with other gain, shading, texture, lesion contrast, blur and noise."""
     shape = patch.edema.shape
-    shading = rng.uniform(0, 0.12) * smooth_noise(shape, 60, rng)
-    texture = rng.uniform(0, 0.10) * smooth_noise(shape, rng.uniform(2, 12), rng)
+    shading = rng.uniform(0, 0.12) * smooth_noise(shape, 40, rng)
+    texture = rng.uniform(0, 0.10) * smooth_noise(shape, rng.uniform(1.5, 8), rng)
     fs = patch.t2fs * (1 + np.float32(rng.uniform(-0.35, 0.3)) * patch.edema)
     fs = fs * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.normal(0, 0.08))
     ratio = np.exp(fs + shading + texture)
@@ -196,7 +196,7 @@ def vary_signals(patch: Patch, with_t1: bool, rng: np.random.Generator) -> tuple
         np.float32(rng.normal(0, 0.05)) - 0.5 * shading
     )
     if rng.random() < 0.4:
-        sigma = (0, *[rng.uniform(0.3, 1.0)] * 2)
+        sigma = (0, *[rng.uniform(0.2, 0.7)] * 2)
         ratio, t1 = (ndimage.gaussian_filter(part, sigma) for part in (ratio, t1))
     noise = rng.standard_normal((3, *ratio.shape)).astype(np.float32)
     sd = rng.uniform(0, 0.15)

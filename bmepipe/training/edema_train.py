@@ -184,7 +184,7 @@ def learning_rate(config: EdemaConfig, iteration: int, trained_s: float) -> floa
 def _fresh(config: EdemaConfig, device: str) -> _State:
     net, ema = (build_edema_network(config.network).to(device) for _ in range(2))
     ema.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay, fused=True)
     return _State(net.train(), ema.eval(), optimiser)
 
 

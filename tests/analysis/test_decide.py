@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.decide import Decision, decide, differences, find_drawn, mean_probability
-from bmepipe.analysis.lesions import VETO, is_doubted
+from bmepipe.analysis.doubt import VETO, is_doubted, without_doubted_parts
 from bmepipe.site import Site
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 Maker = Callable[..., object]
 
@@ -91,8 +91,30 @@ def test_where_both_agree_the_rules_border_stays_and_nothing_differs(scene, knee
 
 
 def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
-    assert not is_doubted(np.array([0.05, 0.1, 0.1, 0.8, 0.9], np.float32))
-    assert is_doubted(np.array([0.05, 0.1, 0.1, 0.2, 0.9], np.float32))
+    grid = Grid((4, 4, 4), np.diag([3.0, 3.0, 3.0, 1.0]))
+    likely, unlikely = np.full(10, 0.01, np.float32), np.full(10, 0.01, np.float32)
+    likely[:4], unlikely[:2] = 0.9, 0.9
+    assert not is_doubted(likely, grid)
+    assert is_doubted(unlikely, grid)
+
+
+def test_of_what_is_too_small_for_the_network_nothing_is_said() -> None:
+    grid = Grid((4, 4, 4), np.eye(4))
+    assert not is_doubted(np.zeros(149, np.float32), grid)
+    assert is_doubted(np.zeros(150, np.float32), grid)
+
+
+def test_what_runs_into_a_lesion_is_cut_off_and_its_border_stays() -> None:
+    grid = Grid((20, 60, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
+    edema = np.zeros(grid.shape, bool)
+    edema[5:15, 5:55, 2:4] = True
+    data = np.full(grid.shape, 0.01, np.float32)
+    data[7:13, 7:20, 2:4] = 0.9
+    kept, parts = without_doubted_parts(edema, Volume(np.asfortranarray(data), grid), grid)
+    assert kept[5:15, 5:24, 2:4].all()
+    assert not kept[:, 26:].any()
+    assert [reason for _, _, reason in parts] == [VETO]
+    assert sum(mask.sum() for mask, _, _ in parts) + kept.sum() == edema.sum()
 
 
 def test_two_borders_of_one_lesion_are_no_difference(scene) -> None:

@@ -1,0 +1,60 @@
+"""What a network has to say against edema that the contrast rule has found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bmepipe.analysis.candidates import Box
+from bmepipe.analysis.marrow import depth_mm
+from bmepipe.volume import Grid, Volume
+
+VETO = "unlike edema to the network"
+# Below these probabilities the network speaks against a whole candidate, and against a part of one.
+DOUBT, PART_DOUBT = 0.1, 0.05
+BELIEVED_MM, SEEN_MM3 = 5.0, 150.0
+
+
+def is_doubted(probability: NDArray[np.float32], grid: Grid) -> bool:
+    """Say whether a network's probabilities within a candidate speak against edema.
+
+    By their upper quartile: the border of a true lesion is doubtful, its core is not. Of what is
+    smaller than `SEEN_MM3` the network says nothing: it takes true and false alike for marrow.
+    """
+    if len(probability) * grid.voxel_ml * 1000 < SEEN_MM3:
+        return False
+    return float(np.percentile(probability, 75)) < DOUBT
+
+
+def without_doubted_parts(
+    edema: NDArray[np.bool_], second: Volume, grid: Grid
+) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+    """Return edema without what runs into a lesion and is none to the network, and those parts.
+
+    As a growth plate that meets a lesion. What lies within `BELIEVED_MM` of what the network
+    believes stays: there the rule draws the better border. A part is at least `SEEN_MM3`.
+    """
+    likely = edema & (second.data >= PART_DOUBT)
+    doubted = edema & (depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM) if likely.any() else edema
+    labels, _ = ndimage.label(doubted, np.ones((3, 3, 3)))
+    large = np.bincount(labels.ravel()) * grid.voxel_ml * 1000 >= SEEN_MM3
+    parts = [
+        (labels[box] == number, box, VETO)
+        for number, box in enumerate(ndimage.find_objects(labels), start=1)
+        if large[number]
+    ]
+    return edema & ~painted(parts, VETO, edema.shape), parts
+
+
+def painted(
+    rejected: Sequence[tuple[NDArray[np.bool_], Box, str]], reason: str, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return where the candidates lie that were rejected for a reason."""
+    where = np.zeros(shape, bool)
+    for mask, box, why in rejected:
+        if why == reason:
+            where[box] |= mask
+    return where
