@@ -238,18 +238,21 @@ def _patellar_tendon(points: Floats, kneecap: Floats) -> Floats:
 def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
     """Return what to paint, in order, from the fields at the points of one plane."""
     skin, traits = f["body"], person.traits
+    small = _small_vessels(f)
     return [
         Layer("skin", cover(skin, step_mm)),
         Layer("fat", cover(skin + 1.6, step_mm)),
         Layer("septum", sheet(f["mid"], 0.08) * cover(skin + 2.0, step_mm) * 0.45),
-        Layer("vein", _small_vessels(f) * cover(skin + 4.0, step_mm)),
+        Layer("vein", small * cover(skin + 4.0, step_mm)),
         Layer("fascia", film(f["muscle"] - 0.2, 0.3, step_mm) * 0.5),
         Layer("muscle", cover(f["muscle"], step_mm)),
         Layer("fat", sheet(f["seam"], 0.8) * cover(f["muscle"], step_mm) * 0.7),
         Layer("fat", _streaks(f) * cover(f["muscle"] + 1.5, step_mm)),
+        Layer("vein", small * cover(f["muscle"] + 2.5, step_mm) * 0.7),
         Layer("fat", cover(f["hoffa"], step_mm)),
         Layer("septum", sheet(f["mid"], 0.16) * cover(f["hoffa"], step_mm) * 0.6),
-        Layer("vein", cover(f["vein"], step_mm)),
+        # Flowing blood is uneven and darker than it would be at rest.
+        Layer("vein", f32(cover(f["vein"], step_mm) * np.clip(0.5 + 0.25 * f["mid"], 0.1, 0.9))),
         Layer("artery", cover(f["artery"], step_mm)),
         Layer("nerve", cover(f["nerve"], step_mm)),
         Layer("fluid", cover(f["pouch"], step_mm)),

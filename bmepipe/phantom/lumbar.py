@@ -1,34 +1,35 @@
 """The lumbar spine: T12 to L5 and the sacrum, discs, canal, muscles and what lies around.
 
 Each vertebra is a waisted body with concave endplates, pedicles, laminae, articular, transverse and
-spinous processes, set on a lordotic curve. Sizes grow from T12 to L5 as in Panjabi et al. 1992
-(10.1097/00007632-199203000-00009) and Zhou et al. 2000 (10.1007/s005860050235); the figures are
-from memory of the literature and were not checked against the originals. Canonical frame: origin
-in the middle of the L3 body, +x to the right, +y anterior, +z superior.
+spinous processes (`lumbar_bones`). Canonical frame: origin in the middle of the L3 body, +x to the
+right, +y anterior, +z superior.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
+from bmepipe.phantom.lumbar_bones import Level, down, levels, triple, vertebra, vertebral_body
 from bmepipe.phantom.person import Person
 from bmepipe.phantom.points import times
+from bmepipe.phantom.sacrum import (
+    sacral_canal,
+    sacral_discs,
+    sacral_foramina,
+    sacral_roots,
+    sacrum_distance,
+)
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,
     capsule,
     ellipsoid,
     f32,
-    load_solids,
     rotation,
-    smooth_max,
-    smooth_min,
     smooth_step,
 )
 
@@ -50,138 +51,11 @@ REACH_MM = 122.0
 PLACES = ("ahead",)  # fields that are no distances
 
 
-@dataclass(frozen=True)
-class Level:
-    """One vertebra: where its body is, how it leans and how large it is (half sizes in mm)."""
-
-    name: str
-    centre_mm: tuple[float, float, float]
-    lean_deg: float  # of the upper endplate, forward positive
-    wide_mm: float
-    deep_mm: float
-    high_mm: float
-
-    def local(self, points_mm: Floats) -> Floats:
-        """Return points in the vertebra's own frame, z along its axis; shape (..., 3)."""
-        return times(points_mm - f32(self.centre_mm), rotation(0, self.lean_deg).T)
-
-
-# Name, half width, half depth, half height, disc below (mm), and lean (degrees, forward positive).
-_SPINE = (
-    ("T12", 21.0, 15.0, 12.0, 6.5, -6.0),
-    ("L1", 22.0, 15.8, 12.8, 8.0, -10.0),
-    ("L2", 23.0, 16.4, 13.4, 9.5, -8.0),
-    ("L3", 24.0, 16.8, 13.6, 10.5, 0.0),
-    ("L4", 25.0, 17.2, 13.6, 11.0, 9.0),
-    ("L5", 26.0, 17.4, 13.4, 10.0, 24.0),
-)
-
-
-@cache
-def levels(lordosis: float) -> tuple[Level, ...]:
-    """Return T12 to L5, the middle of L3 at the origin."""
-    place = np.zeros(3)
-    places, leans = [], []
-    for number, (_, _, _, high, gap, lean) in enumerate(_SPINE):
-        leans.append(lean * lordosis)
-        places.append(place.copy())
-        if number + 1 < len(_SPINE):
-            below = _SPINE[number + 1]
-            place = place + _down(leans[-1]) * (high + gap / 2)
-            place = place + _down(below[5] * lordosis) * (gap / 2 + below[3])
-    middle = places[3].copy()
-    return tuple(
-        Level(row[0], _triple(at - middle), lean, row[1], row[2], row[3])
-        for row, at, lean in zip(_SPINE, places, leans, strict=True)
-    )
-
-
-def _down(lean_deg: float) -> np.ndarray:
-    angle = np.deg2rad(lean_deg)
-    return np.array([0.0, -np.sin(angle), -np.cos(angle)])
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = (float(v) for v in values)
-    return x, y, z
-
-
-def vertebral_body(local: Floats, level: Level, grow_mm: float = 0.0) -> Floats:
-    """Return the distance to a waisted drum with concave ends; points in its own frame."""
-    x, y, z = local[..., 0], local[..., 1], local[..., 2]
-    rise = z / level.high_mm
-    waist = 1 - 0.09 * (1 - np.clip(rise**2, 0, 1.2))
-    wide, deep = level.wide_mm * waist, level.deep_mm * waist
-    flat = y + 0.10 * level.deep_mm * np.exp(-((x / 9) ** 2)) * (y < 0)  # the canal's hollow
-    radial = ((np.abs(x) / wide) ** 2.5 + (np.abs(flat) / deep) ** 2.5) ** 0.4
-    side = (radial - 1) * level.deep_mm
-    dish = 1.6 * np.clip(1 - (x / level.wide_mm) ** 2 - (y / level.deep_mm) ** 2, 0, 1)
-    ends = np.abs(z) - (level.high_mm - dish)
-    return f32(smooth_max(f32(side), f32(ends), 0.9) - np.float32(grow_mm))
-
-
-def _posterior(local: Floats, level: Level) -> Floats:
-    # Mirrored halves: pedicle, lamina, articular and transverse processes; one spinous process.
-    half = local.copy()
-    half[..., 0] = np.abs(half[..., 0])
-    deep, high = level.deep_mm, level.high_mm
-    back = -deep
-    arch = 16.0 + 0.25 * (level.wide_mm - 21)
-    parts = [
-        capsule(half, (12.5, back + 4, high * 0.45), (13.5, back - 9, high * 0.4), 5.0),
-        capsule(half, (13.0, back - 12, 2.0), (3.0, back - arch - 6, -5.0), 3.6),
-        ellipsoid(half, (15.5, back - 14, high * 0.95), (4.8, 4.8, 8.5)),
-        ellipsoid(half, (13.0, back - 18, -high * 0.95), (4.5, 4.5, 9.0)),
-        capsule(half, (15.0, back - 9, high * 0.35), (38.0, back - 13, high * 0.5), 3.0),
-    ]
-    flat = local * f32([1.9, 1, 1])
-    start, end = (0.0, back - arch - 8, -5.0), (0.0, back - arch - 32, -10.0)
-    parts.append(capsule(flat, start, end, 7.0) * 0.8)
-    total = parts[0]
-    for part in parts[1:]:
-        total = smooth_min(total, part, 1.6)
-    return total
-
-
-def vertebra(points: Floats, level: Level) -> Floats:
-    """Return the distance to a vertebra; far from it, the distance to a box around it."""
-    local = level.local(points).reshape(-1, 3)
-    low = f32([-46, -level.deep_mm - 62, -level.high_mm - 22])
-    high = f32([46, level.deep_mm + 4, level.high_mm + 14])
-    away = np.zeros(len(local), np.float32)
-    for axis in range(3):
-        np.maximum(away, low[axis] - local[:, axis], out=away)
-        np.maximum(away, local[:, axis] - high[axis], out=away)
-    found = np.minimum(away + 4, FAR_MM)
-    near = np.flatnonzero(away == 0)
-    if len(near):
-        found[near] = _whole(local[near], level)
-    return found.reshape(points.shape[:-1])
-
-
-def _whole(local: Floats, level: Level) -> Floats:
-    canal = capsule(local, (0, -level.deep_mm - 8, -40), (0, -level.deep_mm - 8, 40), 8.5)
-    arch = smooth_max(_posterior(local, level), -canal, 0.8)
-    return smooth_min(vertebral_body(local, level), arch, 1.5)
-
-
-def _sacrum(points: Floats, top: Level) -> Floats:
+def _sacral_frame(points: Floats, top: Level) -> Floats:
     # The fitted sacrum, its endplate (middle at 38, 36; leaning 28 degrees) turned to meet L5.
     lean = top.lean_deg + 1.0
-    plate = np.array(top.centre_mm) + _down(top.lean_deg + 4.0) * (top.high_mm + 9.0)
-    local = times(points - f32(plate), rotation(0, lean - 28.0).T) + f32([0, 38, 36])
-    whole = load_solids("pelvis")["sacrum"].distance(local, reach_mm=10)
-    canal = smooth_min(
-        capsule(local, (0, 16, 50), (0, -18, 14), 7.5),
-        capsule(local, (0, -18, 14), (0, -40, -22), 4.0),
-        2.0,
-    )
-    # The remnants of the discs S1/S2 and S2/S3: thin slits from the front.
-    slits = [
-        ellipsoid(times(local - f32(at), rotation(0, 42).T), (0, 0, 0), (10.0, 8.0, 1.0))
-        for at in ((0, 26, 12), (0, 8, -8))
-    ]
-    return smooth_max(smooth_max(whole, -canal, 1.0), -np.minimum(*slits), 0.5)
+    plate = np.array(top.centre_mm) + down(top.lean_deg + 4.0) * (top.high_mm + 9.0)
+    return times(points - f32(plate), rotation(0, lean - 28.0).T) + f32([0, 38, 36])
 
 
 def fields(points_mm: Floats, person: Person) -> Fields:
@@ -189,8 +63,12 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     traits = person.traits
     spine = levels(round(traits["lordosis"], 3))
     found: Fields = skeleton(points_mm, person)
-    found["disc"], found["nucleus"] = _discs(points_mm, spine)
+    found["disc"], found["core"], found["nucleus"] = _discs(points_mm, spine)
     found["canal"], found["cord"] = _canal(points_mm, spine, traits["canal_mm"])
+    sacral = _sacral_frame(points_mm, spine[-1])
+    found["canal"] = np.minimum(found["canal"], sacral_canal(sacral) + np.float32(0.6))
+    found["remnant"] = sacral_discs(sacral)
+    found["foramen"], found["root"] = sacral_foramina(sacral), sacral_roots(sacral)
     found["basivertebral"] = np.minimum.reduce([_vein(points_mm, level) for level in spine])
     found["muscle"] = _muscles(points_mm)
     found["aorta"], found["cava"] = _great_vessels(points_mm)
@@ -198,6 +76,8 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["ahead"] = points_mm[..., 1].copy()
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
+    # Fat between the fibres of muscle, which run along the spine.
+    found["fibre"] = person.noise("mid", points_mm * f32([1.4, 1.4, 0.25]))
     return found
 
 
@@ -210,7 +90,9 @@ def skeleton(points_mm: Floats, person: Person) -> Fields:
         # Never closer to its upper neighbour than the facet joint is wide.
         upper = np.maximum(vertebra(points_mm, level), 1.6 - upper)
         found[f"bone.{level.name}"] = upper
-    found["bone.sacrum"] = np.maximum(_sacrum(points_mm, spine[-1]), 1.6 - upper)
+    found["bone.sacrum"] = np.maximum(
+        sacrum_distance(_sacral_frame(points_mm, spine[-1])), 1.6 - upper
+    )
     for name in BONES:
         found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], 0.7, np.float32)
     return found
@@ -227,28 +109,31 @@ def body(points_mm: Floats, person: Person) -> Floats:
     return f32(((np.abs(x) ** 2.6 + np.abs(y) ** 2.6) ** (1 / 2.6) - 1) * deep + groove)
 
 
-def _discs(points: Floats, spine: tuple[Level, ...]) -> tuple[Floats, Floats]:
+def _discs(points: Floats, spine: tuple[Level, ...]) -> tuple[Floats, Floats, Floats]:
     disc = np.full(points.shape[:-1], FAR_MM, np.float32)
-    nucleus = disc.copy()
+    core, nucleus = disc.copy(), disc.copy()
     pairs = list(pairwise(spine))
     last = spine[-1]
-    at = np.array(last.centre_mm) + _down(last.lean_deg) * (last.high_mm + 4.5)
+    at = np.array(last.centre_mm) + down(last.lean_deg) * (last.high_mm + 4.5)
     between = [
-        Level("", _triple(_middle(a, b)), (a.lean_deg + b.lean_deg) / 2, b.wide_mm, b.deep_mm, 8.5)
+        Level("", triple(_middle(a, b)), (a.lean_deg + b.lean_deg) / 2, b.wide_mm, b.deep_mm, 8.5)
         for a, b in pairs
     ]
-    between.append(Level("", _triple(at), last.lean_deg + 5, 25.0, 16.5, 8.5))
+    between.append(Level("", triple(at), last.lean_deg + 5, 25.0, 16.5, 8.5))
     for level in between:
         local = level.local(points)
         disc = np.minimum(disc, vertebral_body(local, level, -0.4))
+        # The outer annulus is dark, the inner one is not.
+        wide, deep = level.wide_mm - 4.5, level.deep_mm - 3.5
+        core = np.minimum(core, ellipsoid(local, (0, 0.5, 0), (wide, deep, 24.0)))
         inner = ellipsoid(local - f32([0, -1, 0]), (0, 0, 0), (15.5, 9.5, 5.2))
         nucleus = np.minimum(nucleus, inner)
-    return disc, nucleus
+    return disc, core, nucleus
 
 
 def _middle(a: Level, b: Level) -> np.ndarray:
-    low = np.array(a.centre_mm) + _down(a.lean_deg) * a.high_mm
-    high = np.array(b.centre_mm) - _down(b.lean_deg) * b.high_mm
+    low = np.array(a.centre_mm) + down(a.lean_deg) * a.high_mm
+    high = np.array(b.centre_mm) - down(b.lean_deg) * b.high_mm
     return (low + high) / 2
 
 
@@ -322,7 +207,7 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("fluid", f32(bowel * np.clip(f["broad"] - 1.0, 0, 1) * 0.3)),
         Layer("fascia", film(f["muscle"] - 0.3, 0.4, step_mm) * 0.6),
         Layer("muscle", cover(f["muscle"], step_mm)),
-        Layer("fat", f32(sheet(f["mid"], 0.12) * cover(f["muscle"] + 1.5, step_mm) * 0.5)),
+        Layer("fat", f32(sheet(f["fibre"], 0.16) * cover(f["muscle"] + 1.5, step_mm) * 0.5)),
         Layer("artery", cover(f["aorta"], step_mm)),
         Layer("vein", f32(cover(f["cava"], step_mm) * 0.5)),
         Layer("ligament", cover(f["ligament"], step_mm)),
@@ -331,7 +216,11 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("csf", cover(f["canal"], step_mm)),
         Layer("nerve", f32(sheet(f["fine"], 0.5) * cover(f["canal"] + 1.5, step_mm) * 0.45)),
         Layer("cord", cover(f["cord"], step_mm)),
+        Layer("annulus", cover(f["remnant"], step_mm)),
+        Layer("fat", cover(f["foramen"], step_mm)),
+        Layer("nerve", cover(f["root"], step_mm)),
         Layer("annulus", cover(f["disc"], step_mm)),
+        Layer("disc_dry", f32(cover(f["core"], 2.0) * cover(f["disc"], step_mm) * 0.7)),
         Layer("disc", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm))),
         Layer("disc_dry", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm) * dry)),
     ]
@@ -351,10 +240,10 @@ def _patterns() -> tuple[Pattern, ...]:
 
     def endplate(name: str, upper: bool, ahead: float = 0.0) -> Spot:
         level = at[name]
-        up = -_down(level.lean_deg) * (1 if upper else -1)
+        up = -down(level.lean_deg) * (1 if upper else -1)
         forward = _behind(level, 0.0) * -1 + np.array(level.centre_mm)
         place = np.array(level.centre_mm) + up * (level.high_mm - 4) + forward * ahead
-        return Spot(name, _triple(place), 8.0, _triple(up), 8.0)
+        return Spot(name, triple(place), 8.0, triple(up), 8.0)
 
     return (
         Pattern("Modic I, L4/L5", (endplate("L4", False, 0.3), endplate("L5", True, 0.3))),

@@ -11,8 +11,16 @@ import numpy as np
 
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
-from bmepipe.phantom.lumbar import Level, vertebra, vertebral_body
+from bmepipe.phantom.lumbar_bones import Level, vertebra, vertebral_body
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import pack, split
+from bmepipe.phantom.sacrum import (
+    sacral_canal,
+    sacral_discs,
+    sacral_foramina,
+    sacral_roots,
+    sacrum_distance,
+)
 from bmepipe.phantom.shapes import (
     Floats,
     capsule,
@@ -57,13 +65,17 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     found["joint"] = np.maximum(sacrum, wings) - (gap * 0.9)
     found["disc"] = vertebral_body(_DISC.local(points_mm), _DISC, -0.4)
     found["nucleus"] = ellipsoid(_DISC.local(points_mm), (0, 0, 0), (15.5, 9.5, 5.0))
-    canal = _sacral_canal(points_mm) + np.float32(1.0)
+    canal = sacral_canal(points_mm) + np.float32(0.6)
     found["canal"] = np.minimum(capsule(points_mm, (0, 20, 70), (0, 6, 42), 8.0), canal)
+    found["remnant"] = sacral_discs(points_mm)
+    found["foramen"], found["root"] = sacral_foramina(points_mm), sacral_roots(points_mm)
+    found["rectum"] = _rectum(points_mm)
     found["muscle"] = _muscles(points_mm, wings, sacrum)
     found["vessel"] = _vessels(points_mm)
     found["ahead"] = points_mm[..., 1].copy()
     for kind in ("fine", "mid", "broad"):
         found[kind] = person.noise(kind, points_mm)
+    found["fibre"] = person.noise("mid", _along_fibres(points_mm))
     return found
 
 
@@ -71,8 +83,7 @@ def skeleton(points_mm: Floats, person: Person) -> Fields:
     """Return the distances and the cortex of the bones alone at canonical points."""
     gap, unlike = np.float32(person.traits["joint_mm"]), person.traits["unlike"]
     solids = load_solids("pelvis")
-    sacrum = solids["sacrum"].distance(points_mm, reach_mm=10)
-    sacrum = np.maximum(sacrum, -_sacral_canal(points_mm))
+    sacrum = sacrum_distance(points_mm)
     right = np.maximum(solids["ilium_right"].distance(points_mm, reach_mm=45), gap - sacrum)
     mirrored = points_mm * f32([-1 - unlike, 1 + unlike, 1])
     left = np.maximum(solids["ilium_right"].distance(mirrored, reach_mm=45), gap - sacrum)
@@ -87,10 +98,6 @@ def skeleton(points_mm: Floats, person: Person) -> Fields:
         thick = 1.1 if name.startswith("ilium") else 0.7
         found[f"cortex.{name}"] = np.full(points_mm.shape[:-1], thick, np.float32)
     return found
-
-
-def _sacral_canal(points: Floats) -> Floats:
-    return capsule(points, (0, -16, 16), (0, -40, -22), 4.5)
 
 
 def body(points_mm: Floats, person: Person) -> Floats:
@@ -121,6 +128,18 @@ def _muscles(points: Floats, wings: Floats, sacrum: Floats) -> Floats:
     return f32(np.minimum.reduce(parts))
 
 
+def _along_fibres(points: Floats) -> Floats:
+    # The gluteal muscles run outwards and down; noise is drawn out that way.
+    x, y, z = split(points)
+    x = np.abs(x)
+    return pack(1.0 * (x + z), 1.4 * y, 0.18 * (x - z))
+
+
+def _rectum(points: Floats) -> Floats:
+    low = capsule(points, (3, -34, -95), (-5, -8, -62), 13.0)
+    return np.minimum(low, capsule(points, (-5, -8, -62), (9, 34, -36), 14.0))
+
+
 def _vessels(points: Floats) -> Floats:
     half = points.copy()
     half[..., 0] = np.abs(half[..., 0])
@@ -143,13 +162,19 @@ def layers(f: Fields, person: Person, step_mm: float) -> list[Layer]:
         Layer("fluid", f32(bowel * np.clip(f["broad"] - 1.0, 0, 1) * 0.3)),
         Layer("fascia", film(f["muscle"] - 0.3, 0.4, step_mm) * 0.6),
         Layer("muscle", cover(f["muscle"], step_mm)),
-        Layer("fat", f32(sheet(f["mid"], 0.16) * cover(f["muscle"] + 1.5, step_mm) * 0.6)),
+        Layer("fat", f32(sheet(f["fibre"], 0.16) * cover(f["muscle"] + 1.5, step_mm) * 0.6)),
+        Layer("muscle", cover(f["rectum"], step_mm)),
+        Layer("fat", f32(cover(f["rectum"] + 3.5, 3.0) * np.clip(0.45 + 0.3 * f["broad"], 0, 1))),
         Layer("vein", cover(f["vessel"], step_mm)),
         Layer("cartilage", cover(f["joint"], step_mm)),
         Layer("ligament", f32(behind * np.clip(0.5 + 0.5 * f["mid"], 0, 1))),
         Layer("fat", cover(f["canal"] - 1.5, step_mm)),
         Layer("csf", cover(f["canal"], step_mm)),
+        Layer("annulus", cover(f["remnant"], step_mm)),
+        Layer("fat", cover(f["foramen"], step_mm)),
+        Layer("nerve", cover(f["root"], step_mm)),
         Layer("annulus", cover(f["disc"], step_mm)),
+        Layer("disc_dry", f32(cover(f["nucleus"] - 3.5, 2.0) * cover(f["disc"], step_mm) * 0.7)),
         Layer("disc", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm))),
         Layer("disc_dry", f32(cover(f["nucleus"], 2.5) * cover(f["disc"], step_mm) * dry)),
     ]

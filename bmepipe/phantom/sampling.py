@@ -115,12 +115,13 @@ def _tile(
     i, first = axes[0].part(columns.start, columns.stop)
     j, second = axes[1].part(rows.start, rows.stop)
     shape = planes, len(first.left), len(second.left)
-    near, far = {}, {}
+    near: dict[str, NDArray[np.bool_]] = {}
+    far: dict[str, Floats] = {}
     for key in stacks:
         amount, bone = key.startswith("amount."), key.replace("cortex.", "bone.")
         part = stacks[bone][:, i, j]  # a cortex matters where its bone is
         told = (part > 0) if amount else (part < _FAR_OFF_MM)
-        near[key] = told.any((1, 2)) | (key in places)
+        near[key] = np.asarray(told.any((1, 2)) | (key in places))
         far[key] = np.broadcast_to(np.float32(0 if amount else FAR_MM), shape)
     return Tile(window, (i, j), (first, second), near, far)
 

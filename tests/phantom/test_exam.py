@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ FURTHER = {
 @pytest.mark.parametrize("name", CONTRASTS)
 def test_edema_is_bright_in_every_fat_suppressed_contrast(name: str) -> None:
     contrast = CONTRASTS[name]
-    found = make_phantom("knee", 7, protocol=replace(QUICK, t2fs=contrast))
+    found = make_phantom("knee", 4, protocol=replace(QUICK, t2fs=contrast))
     sick = found.edema.data
     sound = (found.bones.data > 0) & ~sick
     assert sick.sum() > 5
@@ -42,14 +43,10 @@ def test_edema_is_bright_in_every_fat_suppressed_contrast(name: str) -> None:
     told = [str(sequence.technique) for sequence, _ in found.others]
     assert told == FURTHER[contrast.technique]
     for _, volume in found.others:  # none of them is fat-suppressed
-        i, j, k = np.rint(volume.grid.to_index(found.bones.grid.to_world(_places(sound)))).T
+        i, j, k = np.rint(volume.grid.to_index(found.bones.grid.to_world(np.argwhere(sound)))).T
         fits = (np.array([i, j, k]) < np.array(volume.grid.shape)[:, None]).all(0)
         marrow = volume.data[tuple(np.int64([i[fits], j[fits], k[fits]]))]
         assert np.percentile(marrow, 75) > 0.35 * np.percentile(volume.data, 99)
-
-
-def _places(mask: np.ndarray) -> np.ndarray:
-    return np.argwhere(mask)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +70,10 @@ def test_the_movement_before_t1_is_the_one_told(moved: Phantom) -> None:
     image = moved.t1.data.ravel()
     agree = {}
     for name, points in (("told", there), ("unmoved", places)):
-        depth = -np.max([-d for d in moved.anatomy.bones(points).values()], axis=0)
-        near = np.abs(depth) < 6
-        agree[name] = np.corrcoef(image[near], depth[near] < 0)[0, 1]
-    assert agree["told"] > agree["unmoved"] + 0.02
+        depth = np.abs(np.min(list(moved.anatomy.bones(points).values()), axis=0))
+        near = depth < 6  # the cortex is dark, what lies to either side of it less so
+        agree[name] = np.corrcoef(image[near], depth[near])[0, 1]
+    assert agree["told"] > agree["unmoved"] + 0.15
 
 
 def test_the_exam_as_files(moved: Phantom, tmp_path: Path) -> None:
@@ -124,6 +121,14 @@ def test_a_table_may_cut_t1_otherwise() -> None:
     assert isinstance(found, Protocol)
     assert found.for_t1() == Slices("axial", 32, 4.0, 5, 5.0, 1.0)
     assert parse_protocol(_table()).for_t1().plane == "sagittal"
+
+
+def test_every_protocol_to_copy_can_be_read() -> None:
+    paths = sorted((Path(__file__).parents[2] / "configs" / "phantom").glob("*.toml"))
+    found = {path.stem: parse_protocol(tomllib.loads(path.read_text())) for path in paths}
+    assert all(scan.name == name for name, scan in found.items())
+    assert found["knee_dixon_3t"].for_t1().plane == "coronal"
+    assert found["lumbar_low_field"].t2fs.field_t == 0.3
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def knee() -> Phantom:
     return make_phantom("knee", 3, protocol=QUICK, confounders=["cyst", "fat_sat_failure"])
 
 
-@pytest.mark.parametrize("site", ["knee", "ankle", "cervical", "shoulder"])
+@pytest.mark.parametrize("site", phantom_sites())
 def test_same_seed_same_bytes_and_another_seed_another_person(site: str) -> None:
     thin = replace(_quick(site), slices=2)
     first, again, other = (make_phantom(site, seed, protocol=thin) for seed in (5, 5, 6))
