@@ -141,8 +141,9 @@ def analyse(
         measurements=rows,
         lesions=found.lesions,
         rejected=found.rejected,
-        provenance=Provenance(__version__, "contrast", stage_seconds=watch.seconds),
-        notes=(*pair.notes, *quality_notes, *level_notes(bones, site)),
+        disagreement=decision.disagreement,
+        provenance=Provenance(__version__, detectors.name, stage_seconds=watch.seconds),
+        notes=(*pair.notes, *quality_notes, *level_notes(bones, site), *decision.notes),
     )
 
 

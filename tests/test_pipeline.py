@@ -11,12 +11,13 @@ import pytest
 
 from bmepipe.analysis.align import align
 from bmepipe.analysis.labels import reorder
+from bmepipe.bones import given_bones
 from bmepipe.errors import UnknownChoice
 from bmepipe.io.phantom_files import Storage, write_phantom
 from bmepipe.models.detectors import choose_detectors
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
-from bmepipe.pipeline import RunSettings, analyse, given_bones, run_study
+from bmepipe.pipeline import RunSettings, analyse, run_study, used_models
 from bmepipe.result import EdemaResult
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
@@ -115,6 +116,32 @@ def test_stages_and_settings_are_recorded(knee: Phantom, tmp_path: Path) -> None
 def test_an_unknown_detector_lists_the_known_ones() -> None:
     with pytest.raises(UnknownChoice, match="contrast"):
         choose_detectors("oracle")
+
+
+@pytest.mark.parametrize("name", ["model", "both"])
+def test_the_network_finds_edema_alone_and_beside_the_rule(knee: Phantom, name: str) -> None:
+    t1, _ = align(knee.t1, knee.t2fs, same_frame=True)
+    result = analyse(
+        Pair(knee.t2fs, t1, SequenceClass.PD_FS),
+        load_site("knee"),
+        segment_bones=given_bones(knee.bones),
+        detectors=choose_detectors(name),
+    )
+    found = result.edema.data
+    shared = 2 * np.count_nonzero(found & knee.edema.data)
+    assert shared / (np.count_nonzero(found) + np.count_nonzero(knee.edema.data)) > 0.6
+    assert (result.disagreement is None) == (name == "model")
+    assert result.provenance.detector == name
+    assert result.probability.data.max() > 0.8
+
+
+def test_a_run_records_the_models_it_used() -> None:
+    site = load_site("knee")
+    assert list(used_models(site, choose_detectors("contrast"), bones_given=True)) == []
+    assert list(used_models(site, choose_detectors("both"), bones_given=True)) == ["edema"]
+    assert list(used_models(site, choose_detectors("model"), bones_given=False)) == [
+        site.model, "edema",
+    ]  # fmt: skip
 
 
 def test_an_unknown_writer_is_refused_before_any_work(tmp_path: Path) -> None:

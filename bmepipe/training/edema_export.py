@@ -200,7 +200,7 @@ def card_text(
         "",
         "## Measured",
         "",
-        f"- On phantoms held out from the training, at probability one half: {scores}.",
+        f"- On phantoms held out, when last validated, where the bare logit passes 0: {scores}.",
         *(f"- {line}" for line in card.measured),
         "",
         "## Reliability",

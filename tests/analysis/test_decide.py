@@ -23,7 +23,7 @@ def everywhere(bones: Volume) -> Volume:
 
 def opinion(made, inside: NDArray[np.bool_], likely: float = 0.95) -> Volume:
     """A network that calls `inside` edema and nothing else."""
-    data = np.where(inside, likely, 0.02).astype(np.float32)
+    data = np.where(inside, likely, 0.005).astype(np.float32)
     data[made.bones.data == 0] = 0
     return Volume(np.asfortranarray(data), made.bones.grid)
 
@@ -92,7 +92,7 @@ def test_where_both_agree_the_rules_border_stays_and_nothing_differs(scene, knee
 
 def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
     grid = Grid((4, 4, 4), np.diag([3.0, 3.0, 3.0, 1.0]))
-    likely, unlikely = np.full(10, 0.01, np.float32), np.full(10, 0.01, np.float32)
+    likely, unlikely = (np.full(10, 0.001, np.float32) for _ in range(2))
     likely[:4], unlikely[:2] = 0.9, 0.9
     assert not is_doubted(likely, grid)
     assert is_doubted(unlikely, grid)
@@ -108,7 +108,7 @@ def test_what_runs_into_a_lesion_is_cut_off_and_its_border_stays() -> None:
     grid = Grid((20, 60, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
     edema = np.zeros(grid.shape, bool)
     edema[5:15, 5:55, 2:4] = True
-    data = np.full(grid.shape, 0.01, np.float32)
+    data = np.full(grid.shape, 0.001, np.float32)
     data[7:13, 7:20, 2:4] = 0.9
     kept, parts = without_doubted_parts(edema, Volume(np.asfortranarray(data), grid), grid)
     assert kept[5:15, 5:24, 2:4].all()
