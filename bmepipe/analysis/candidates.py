@@ -55,6 +55,9 @@ class Candidate:
     in_end_slice: bool = False
 
 
+HAEMANGIOMA_MM3 = 20_000.0  # most of a vertebral body; no larger one is round
+LARGE_MM3, AT_JOINT_MM = 2_000.0, 3.0
+
 Look = Callable[[Candidate], bool]
 
 
@@ -154,13 +157,22 @@ def is_bright_on_t1(c: Candidate) -> bool:
 
     Inflammation beside fat that has replaced marrow reaches 1.19; but what is round, plainly bright
     on the fat-suppressed series and not darker than marrow on T1 is a haemangioma; away from the
-    surface and from any joint hardly darker is enough.
+    surface and from any joint hardly darker is enough. Neither is as large as the inflammation of a
+    whole joint, whose T1 also is hard to judge: it lies beside fatty change, and little normal
+    marrow is left to compare it with.
     """
-    if c.mean_t1_ratio is None:
+    if c.mean_t1_ratio is None or is_large_at_joint(c):
         return False
     ball = c.length < 1.8 * c.thickness and c.mean_ratio > 1.6
+    ball &= c.volume_mm3 < HAEMANGIOMA_MM3
     inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)
     return c.mean_t1_ratio > ((0.93 if inner else 1.02) if ball else 1.2)
+
+
+def is_large_at_joint(c: Candidate) -> bool:
+    """Say whether it is plainly bright, large, and lies at a joint line that was found."""
+    at_joint = c.joint_distance is not None and c.joint_distance < AT_JOINT_MM
+    return at_joint and c.mean_ratio > 1.6 and c.volume_mm3 > LARGE_MM3
 
 
 def is_rim(c: Candidate) -> bool:
