@@ -35,7 +35,8 @@ class TrainConfig:
     targets : tuple of str
         What the network's labels are, as of `tissues.label_table`; without any, the bones' numbers.
     start_from : str
-        Checkpoint of another training whose weights begin this one, as far as the shapes agree.
+        Checkpoint of another training, or weights of a shipped model, that begin this one as far as
+        the shapes agree.
     spacing_mm : float
         Of the network's isotropic grid.
     flatten : bool
@@ -237,8 +238,9 @@ def _step(
 
 @torch.no_grad()
 def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
-    """Copy the weights of a checkpoint into `net`, where both have channels."""
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
+    """Copy the weights of a checkpoint or a shipped model into `net`, where both have channels."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    stored = stored.get("ema", stored)  # a shipped model holds its weights alone
     for name, own in net.state_dict().items():
         if name in stored and stored[name].dim() == own.dim():
             both = tuple(

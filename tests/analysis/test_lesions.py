@@ -127,6 +127,19 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
             "bright on T1: fat or haemangioma",
         ),
         ({**HAEMANGIOMA, "mean_t1_ratio": 1.15, "length": 25.0}, ""),  # inflammation beside fat
+        ({**HAEMANGIOMA, "mean_t1_ratio": 1.1, "volume_mm3": 80_000.0}, ""),  # a whole joint
+        (
+            {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 9000.0},
+            "bright on T1: fat or haemangioma",
+        ),
+        (
+            {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 9000.0, "joint_distance": 1.0},
+            "",
+        ),
+        (
+            {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 900.0, "joint_distance": 1.0},
+            "bright on T1: fat or haemangioma",
+        ),
         ({**SMALL, "peak_ratio": 4.5}, "cyst"),
         ({**SMALL, "peak_ratio": 3.8}, ""),
         ({**SMALL, "peak_ratio": 4.5, "fluid_ratio": None}, ""),

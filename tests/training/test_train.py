@@ -234,3 +234,11 @@ def test_a_folded_network_trains_and_loads_back(config: TrainConfig, tmp_path: P
     bundle = load_bundle(export_bundle(checkpoint, CARD, tmp_path))
     assert bundle.multiple == 2
     assert bundle.network(torch.rand(1, 1, 4, 6, 8)).shape == (1, 3, 4, 6, 8)
+
+
+def test_a_training_starts_from_a_shipped_model(config: TrainConfig, tmp_path: Path) -> None:
+    folder = export_bundle(train(config, tmp_path, minutes=0.0), CARD, tmp_path)
+    net = build_network(config.network)
+    take_over(net, folder / "models" / "model.pt")
+    shipped = stored(folder / "models" / "model.pt")
+    assert all(torch.equal(v, shipped[k].float()) for k, v in net.state_dict().items())
