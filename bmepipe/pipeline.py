@@ -13,6 +13,7 @@ from bmepipe import __version__
 from bmepipe.analysis.align import NOT_BELIEVED, align
 from bmepipe.analysis.decide import decide
 from bmepipe.analysis.labels import require_overlap
+from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
@@ -120,12 +121,13 @@ def analyse(
     with watch.stage("quality"):
         assessable, quality_notes = assess(pair, bones, site)
     with watch.stage("edema"):
+        marrow = normal_marrow(pair, bones, site)
         rule, model = (
-            None if detect is None else detect(pair, bones, site)
+            None if detect is None else detect(pair, bones, site, marrow)
             for detect in (detectors.rule, detectors.model)
         )
     with watch.stage("lesions"):
-        decision = decide(rule, model, pair, bones, assessable, site)
+        decision = decide(rule, model, pair, bones, assessable, site, marrow)
     found, probability = decision.found, decision.probability
     with watch.stage("measure"):
         rows = measure(case, pair, bones, assessable, probability, found, site)

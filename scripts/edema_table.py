@@ -23,6 +23,7 @@ from sij_table import FOLDER, read_case
 
 from bmepipe.analysis.agreement import dice, lesion_agreement
 from bmepipe.analysis.decide import Decision, decide
+from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
 from bmepipe.evaluate import evaluate_case, evaluate_cases
@@ -122,8 +123,9 @@ def ways(pair: Pair, bones: Volume, site: Site) -> Iterator[tuple[str, Decision,
         seen = replace(pair, t1=t1)
         assessable, _ = assess(seen, bones, site)
         both = DETECTORS["both"]
+        marrow = normal_marrow(seen, bones, site)
         probabilities = [
-            None if detect is None else detect(seen, bones, site)
+            None if detect is None else detect(seen, bones, site, marrow)
             for detect in (both.rule, both.model)
         ]
         for name, chosen in (("rule", (1, 0)), ("network", (0, 1)), ("both", (1, 1))):
@@ -131,7 +133,8 @@ def ways(pair: Pair, bones: Volume, site: Site) -> Iterator[tuple[str, Decision,
                 probability if used else None
                 for probability, used in zip(probabilities, chosen, strict=True)
             )
-            yield name + words, decide(rule, model, seen, bones, assessable, site), assessable
+            decision = decide(rule, model, seen, bones, assessable, site, marrow)
+            yield name + words, decision, assessable
 
 
 def print_phantoms(arguments: argparse.Namespace) -> None:

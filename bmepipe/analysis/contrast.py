@@ -21,7 +21,7 @@ SEED_PROBABILITY = 0.8  # at its seed thresholds
 T1_WEIGHT = 0.4  # power of the T1 ratio; measured on real scans, see docs/method.md
 
 
-def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
+def detect(pair: Pair, bones: Volume, site: Site, marrow: Marrow | None = None) -> Volume:
     """Return the probability of edema, 0 to 1, float32; 0 outside the bones.
 
     Evidence is 0 at the rule's grow thresholds and 1 at its seed thresholds, the lesser of the
@@ -33,13 +33,15 @@ def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
     pair : Pair
     bones : Volume of uint8
     site : Site
+    marrow : Marrow, optional
+        Where it is known already: finding it costs as much as the rest.
 
     Raises
     ------
     BadSettings
         If the site has no rule for this class of sequence.
     """
-    marrow = normal_marrow(pair, bones, site)
+    marrow = marrow or normal_marrow(pair, bones, site)
     rule = above_muscle(rule_of(pair, site), muscle_ratio(pair, bones, marrow))
     evidence = contrast_evidence(marrow, rule)
     with np.errstate(invalid="ignore", over="ignore"):

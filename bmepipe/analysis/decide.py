@@ -19,7 +19,7 @@ from bmepipe.analysis.lesions import (
     parts_touching,
     sift,
 )
-from bmepipe.analysis.marrow import bone_depth, depth_mm, normal_marrow
+from bmepipe.analysis.marrow import Marrow, bone_depth, depth_mm, normal_marrow
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -57,6 +57,7 @@ def decide(
     bones: Volume,
     assessable: Volume,
     site: Site,
+    marrow: Marrow | None = None,
 ) -> Decision:
     """Return what is edema by the rule's probability, the network's, or both.
 
@@ -68,15 +69,18 @@ def decide(
     bones : Volume of uint8
     assessable : Volume of bool
     site : Site
+    marrow : Marrow, optional
+        Where it is known already.
     """
+    marrow = marrow or normal_marrow(pair, bones, site)
     if model is None:
         if rule is None:
             raise ValueError("a rule, a model or both must have judged")
-        return Decision(find_lesions(rule, pair, bones, assessable, site), rule)
-    drawn = find_drawn(model, pair, bones, assessable, site)
+        return Decision(find_lesions(rule, pair, bones, assessable, site, None, marrow), rule)
+    drawn = find_drawn(model, pair, bones, assessable, site, marrow)
     if rule is None:
         return Decision(drawn, model)
-    found = find_lesions(rule, pair, bones, assessable, site, model)
+    found = find_lesions(rule, pair, bones, assessable, site, model, marrow)
     return _of_both(found, drawn, rule, model, bones.grid)
 
 
@@ -122,14 +126,19 @@ def differences(
 
 
 def find_drawn(
-    probability: Volume, pair: Pair, bones: Volume, assessable: Volume, site: Site
+    probability: Volume,
+    pair: Pair,
+    bones: Volume,
+    assessable: Volume,
+    site: Site,
+    marrow: Marrow | None = None,
 ) -> Found:
     """Return the lesions as a network draws them.
 
     The network has learned what looks alike; of the rule's questions only those of size and of
     place, which it cannot know, are asked.
     """
-    marrow = normal_marrow(pair, bones, site)
+    marrow = marrow or normal_marrow(pair, bones, site)
     rule = rule_of(pair, site)
     depth = bone_depth(bones)
     joint_mm = joint_distance_mm(pair, bones, marrow, site)

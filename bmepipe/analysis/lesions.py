@@ -61,6 +61,7 @@ def find_lesions(
     assessable: Volume,
     site: Site,
     second: Volume | None = None,
+    marrow: Marrow | None = None,
 ) -> Found:
     """Turn the rule's probability of edema into numbered lesions and rejected candidates.
 
@@ -75,8 +76,10 @@ def find_lesions(
     site : Site
     second : Volume of float32, optional
         A network's probability: what it does not take for edema is rejected.
+    marrow : Marrow, optional
+        Where it is known already.
     """
-    marrow = normal_marrow(pair, bones, site)
+    marrow = marrow or normal_marrow(pair, bones, site)
     rule = rule_of(pair, site)
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth = bone_depth(bones)

@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bmepipe.analysis.contrast import detect as detect_by_contrast
+from bmepipe.analysis.marrow import Marrow
 from bmepipe.errors import unknown_choice
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 
-Detector = Callable[[Pair, Volume, Site], Volume]
+Detector = Callable[[Pair, Volume, Site, Marrow | None], Volume]
 EDEMA_MODEL = "edema"
 
 
-def detect_by_model(pair: Pair, bones: Volume, site: Site) -> Volume:
+def detect_by_model(pair: Pair, bones: Volume, site: Site, marrow: Marrow | None = None) -> Volume:
     """Return the edema network's probability; imports torch when called."""
     from bmepipe.models.edema import detect
 
-    return detect(pair, bones, site)
+    return detect(pair, bones, site, marrow)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Detectors:
     Parameters
     ----------
     name : str
-    rule, model : callable (pair, bones, site) -> Volume of float32, optional
+    rule, model : callable (pair, bones, site, marrow or None) -> Volume of float32, optional
     models : tuple of str
         Names of the model folders that they use.
     """

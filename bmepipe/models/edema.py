@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmepipe.analysis.marrow import Marrow
 from bmepipe.errors import ModelDamaged
 from bmepipe.models.bundle import model_folder
 from bmepipe.models.detectors import EDEMA_MODEL
@@ -55,7 +56,7 @@ class EdemaModel:
     sha256: str
 
 
-def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
+def detect(pair: Pair, bones: Volume, site: Site, marrow: Marrow | None = None) -> Volume:
     """Return the probability of edema, 0 to 1, float32, by the model of the package.
 
     Parameters
@@ -63,18 +64,22 @@ def detect(pair: Pair, bones: Volume, site: Site) -> Volume:
     pair : Pair
     bones : Volume of uint8
     site : Site
+    marrow : Marrow, optional
+        Where it is known already.
 
     Raises
     ------
     ModelDamaged
         If the model folder is not what it says.
     """
-    return detect_with(_cached(model_folder(EDEMA_MODEL)), pair, bones, site)
+    return detect_with(_cached(model_folder(EDEMA_MODEL)), pair, bones, site, marrow)
 
 
-def detect_with(model: EdemaModel, pair: Pair, bones: Volume, site: Site) -> Volume:
+def detect_with(
+    model: EdemaModel, pair: Pair, bones: Volume, site: Site, marrow: Marrow | None = None
+) -> Volume:
     """Return the probability of edema by a given model; 0 outside the bones."""
-    scene, frame = make_scene(pair, bones, site)
+    scene, frame = make_scene(pair, bones, site, marrow)
     logits = model.slope * logits_of(model.network, scene, model.multiple) + model.offset
     probability = from_scene(1 / (1 + np.exp(-np.clip(logits, -30, 30))), frame)
     probability[bones.data == 0] = 0

@@ -85,9 +85,11 @@ def frame_of(bones: Volume) -> Frame:
     return Frame(grid, (window[0], window[1]), (shape[0], shape[1]))
 
 
-def make_scene(pair: Pair, bones: Volume, site: Site) -> tuple[Scene, Frame]:
+def make_scene(
+    pair: Pair, bones: Volume, site: Site, marrow: Marrow | None = None
+) -> tuple[Scene, Frame]:
     """Return what the network is shown of a pair, and where it lies."""
-    marrow = normal_marrow(pair, bones, site)
+    marrow = marrow or normal_marrow(pair, bones, site)
     frame = frame_of(bones)
     inside = to_scene(frame.cut(bones.data > 0).astype(np.float32), frame) >= 0.5
     return Scene(

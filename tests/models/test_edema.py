@@ -126,7 +126,7 @@ def test_the_shipped_model_finds_plain_edema_and_nothing_outside_bone(with_t1: b
     seen = pair if with_t1 else Pair(pair.t2fs, None, pair.sequence_class)
     detect = DETECTORS["model"].model
     assert detect is not None
-    probability = detect(seen, bones, load_site("knee"))
+    probability = detect(seen, bones, load_site("knee"), None)
     assert probability.data.dtype == np.float32
     assert probability.data[4, 32, 25] > 0.8
     assert probability.data[4, 65, 45] < 0.2
