@@ -63,7 +63,10 @@ def sacral_roots(points: Floats) -> Floats:
     """Return the distance to the nerve roots within the foramina."""
     x, y, z = split(points)
     half = pack(np.abs(x), y, z)
-    roots = [capsule(half, *_course(height)[:2], 2.3 * height[2]) for height in _FORAMINA]
+    roots = []
+    for height in _FORAMINA:
+        front, middle, _ = _course(height)
+        roots.append(capsule(half, front, middle, 2.3 * height[2]))
     return np.minimum.reduce(roots)
 
 
