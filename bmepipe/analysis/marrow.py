@@ -29,6 +29,9 @@ OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by thei
 OUTLYING_ALONE = 1.5  # or by this much without a T1: coils and suppression alone make up to a half
 DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
+# At a joint inflammation may fill most of several bones: what is so much brighter than the least
+# bright one of a fair size is judged by that, on both images, so that fat is told as fat.
+JOINT_OUTLYING, JOINT_LEAST_ML = 1.15, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     site : Site
         Gives the margin in mm.
     """
+    joint = site.joint_reach_mm is not None
     interior = bone_depth(bones) > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
     guide, t1 = None, None
@@ -147,12 +151,13 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
         for _ in range(2):  # the second time without cortex
             shading = fit_shading(guide, bones, interior & (guide > 0))
-            t1 = reference(guide, bones, interior, shading)[0]
+            t1 = reference(guide, bones, interior, shading, joint=joint)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
     shading = best_shading(signal, guide, bones, interior & (signal > 0))
-    t2fs, borrowed, unjudged = reference(signal, bones, interior, shading)
-    bright = tuple(v for v in borrowed if is_fatty(v, t1.levels if t1 else None, t2fs.levels))
+    t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, joint=joint)
+    fatty = (v for v in borrowed if is_fatty(v, t1.levels if t1 else None, t2fs.levels))
+    bright = () if joint else tuple(fatty)
     if bright:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
     interior &= fills_its_slice(bones)
@@ -236,12 +241,14 @@ def reference(
     interior: NDArray[np.bool_],
     shading: Shading,
     keep: tuple[int, ...] = (),
+    *,
+    joint: bool = False,
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
     of its neighbours, takes the median reference of the judged bones, unless its label is in
-    `keep`; with none it is not judged.
+    `keep`; with none it is not judged. At a `joint` the least bright bone is the others' measure.
     """
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
@@ -257,8 +264,11 @@ def reference(
         own = {v: level_of(signal, shading, usable & (bones.data == v)) for v in judged}
         shared = tuple(float(np.median([level[n] for level in own.values()])) for n in (0, 1))
         levels = {v: level[0] for v, level in own.items()}
-        if len(judged) >= LEAST_NEIGHBOURS:
-            borrowed |= {v for v in judged if levels[v] > OUTLYING * shared[0]} - set(keep)
+        outlying = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
+        if joint:
+            large = [v for v in judged if voxels[v] * bones.grid.voxel_ml >= JOINT_LEAST_ML]
+            shared, outlying = min(own[v] for v in large or judged), JOINT_OUTLYING
+        borrowed |= {v for v in judged if levels[v] > outlying * shared[0]} - set(keep)
         table = np.array(
             [shared if v in borrowed else own.get(v, shared) for v in range(max(labels) + 1)]
         )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,15 @@ def test_a_bone_that_closes_in_the_last_slice_does_not_fill_it():
     assert not full[..., 5][data[..., 5] == 1].any()
     assert full[..., 0][data[..., 0] == 1].all()
     assert full[..., 5][data[..., 5] == 2].all()
+
+
+def test_at_a_joint_the_least_bright_bone_is_the_measure(scene, knee):
+    # Inflammation of most of a bone, as bright on T1 as the rest: at another site it stands alone.
+    made = scene(lesions=())
+    signal = np.array(made.pair.t2fs.data)
+    signal[made.bones.data == 2] *= 1.5
+    pair = type(made.pair)(made.pair.t2fs.with_data(signal), made.pair.t1, made.pair.sequence_class)
+    marrow = normal_marrow(pair, made.bones, replace(knee, joint_reach_mm=8.0))
+    assert marrow.borrowed == (2,)
+    assert np.nanmedian(marrow.t2fs.ratio[made.bones.data == 2]) == pytest.approx(1.5, rel=0.1)
+    assert normal_marrow(pair, made.bones, knee).borrowed == ()
