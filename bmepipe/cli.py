@@ -97,7 +97,7 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
         " (total_mr, vertebrae_mr, appendicular_bones_mr)",
     )
     command.add_argument("--study", dest="study_uid", help="which study, where there are several")
-    command.add_argument("--detector", help="contrast, model or both")
+    command.add_argument("--detector", help="contrast, model or both (default: both)")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
     command.set_defaults(call=run)
@@ -138,7 +138,7 @@ def add_batch(commands: Any) -> argparse.ArgumentParser:
         "--case-timeout", type=float, metavar="S", help="stop a case after this many seconds"
     )
     command.add_argument("--site", help="body site of every study")
-    command.add_argument("--detector", help="contrast, model or both")
+    command.add_argument("--detector", help="contrast, model or both (default: both)")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
     command.set_defaults(

@@ -65,7 +65,7 @@ class RunSettings:
     t2fs: str | None = None
     bones: Path | None = None
     bone_names: str | None = None
-    detector: str = "contrast"
+    detector: str = "both"
     writers: tuple[str, ...] = ("masks", "tables", "json", "overlay", "report", "seg", "sr")
     layout: str = "plain"
 
@@ -94,7 +94,7 @@ def analyse(
     *,
     case: str = "case",
     segment_bones: BoneFinder = bone_model,
-    detectors: Detectors = DETECTORS["contrast"],
+    detectors: Detectors = DETECTORS["both"],
     on_stage: OnStage = lambda stage: None,
 ) -> EdemaResult:
     """Find bones and edema in a pair and measure them; reads and writes no files.

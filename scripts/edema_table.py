@@ -2,7 +2,7 @@
 
     python scripts/edema_table.py [--sites knee,hip] [--seeds 5-6] [--healthy 103]
                                   [--matrix 256] [--confounders all] [--bones true]
-                                  [--cache FOLDER] [--readers FOLDER]
+                                  [--t1 both|with|without] [--cache FOLDER] [--readers [FOLDER]]
 
 Phantoms of seeds below 1000, which no training has seen. `--readers` adds the sacroiliac scans that
 `sij_table.py` describes, which are local data. `--cache` keeps the phantoms, some 20 s each, in a
@@ -117,9 +117,13 @@ def phantom_case(site: str, seed: int, healthy: bool, arguments: argparse.Namesp
     return case
 
 
-def ways(pair: Pair, bones: Volume, site: Site) -> Iterator[tuple[str, Decision, Volume]]:
+def ways(
+    pair: Pair, bones: Volume, site: Site, chosen_t1: str = "both"
+) -> Iterator[tuple[str, Decision, Volume]]:
     """Yield each way's name, what it finds and what it could judge."""
     for t1, words in ((pair.t1, ""), (None, ", no T1")):
+        if chosen_t1 == ("with" if t1 is None else "without"):
+            continue
         seen = replace(pair, t1=t1)
         assessable, _ = assess(seen, bones, site)
         both = DETECTORS["both"]
@@ -149,7 +153,7 @@ def print_phantoms(arguments: argparse.Namespace) -> None:
         sick, healthy = numbers(arguments.seeds), numbers(arguments.healthy)
         for seed in sick + healthy:
             case = phantom_case(name, seed, seed in healthy, arguments)
-            for way, decision, assessable in ways(case.pair, case.bones, site):
+            for way, decision, assessable in ways(case.pair, case.bones, site, arguments.t1):
                 rows = measure("phantom", case.pair, case.bones, assessable, decision.probability,
                                decision.found, site)  # fmt: skip
                 for tallies in (own, every):
@@ -184,6 +188,7 @@ def main() -> None:
     parser.add_argument("--matrix", type=int, default=256)
     parser.add_argument("--confounders", default="all")
     parser.add_argument("--bones", choices=("true", "grown", "shrunk"), default="true")
+    parser.add_argument("--t1", choices=("both", "with", "without"), default="both")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--readers", type=Path, nargs="?", const=FOLDER)
     arguments = parser.parse_args()

@@ -21,6 +21,7 @@ from bmepipe.pipeline import require_writers
 FIXED_NAMES = {
     "edema_mask.nii.gz",
     "edema_probability.nii.gz",
+    "edema_disagreement.nii.gz",
     "lesions.nii.gz",
     "bones.nii.gz",
     "measurements.csv",
@@ -323,5 +324,5 @@ def test_no_patient_name_is_written_or_told(
 @pytest.mark.parametrize("name", ["clinic", "research"])
 def test_the_settings_files_to_copy_are_understood(name: str) -> None:
     values = read_config(Path(__file__).parents[1] / "configs" / f"{name}.toml")
-    assert values["detector"] == "contrast"
+    assert values["detector"] == "both"
     require_writers(values["writers"])

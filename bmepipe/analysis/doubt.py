@@ -13,9 +13,8 @@ from bmepipe.analysis.marrow import depth_mm
 from bmepipe.volume import Grid, Volume
 
 VETO = "unlike edema to the network"
-# Below these probabilities the network speaks against a candidate, and against a part of one.
-# Of all marrow of its phantoms 0.9 % was edema: what is hardly likelier shows no sign of it.
-DOUBT, PART_DOUBT = 0.02, 0.01
+# Of all marrow of the network's phantoms 0.9 % was edema: a probability below speaks against it.
+DOUBT = 0.01
 BELIEVED_MM, SEEN_MM3 = 5.0, 150.0
 
 
@@ -38,7 +37,7 @@ def without_doubted_parts(
     As a growth plate that meets a lesion. What lies within `BELIEVED_MM` of what the network
     believes stays: there the rule draws the better border. A part is at least `SEEN_MM3`.
     """
-    likely = edema & (second.data >= PART_DOUBT)
+    likely = edema & (second.data >= DOUBT)
     doubted = edema & (depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM) if likely.any() else edema
     labels, _ = ndimage.label(doubted, np.ones((3, 3, 3)))
     large = np.bincount(labels.ravel()) * grid.voxel_ml * 1000 >= SEEN_MM3

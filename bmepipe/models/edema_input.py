@@ -7,7 +7,7 @@ of some millimetres is as many pixels on every scan. Slices stay what they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,15 +58,27 @@ class Frame:
         Of the two axes within the slice.
     shape : (int, int)
         Rows and columns of the scene.
+    swapped : bool
+        Whether the two axes within the slice change places.
+    flipped : tuple of int
+        Axes of the scene that run backwards.
     """
 
     grid: Grid
     window: Window
     shape: tuple[int, int]
+    swapped: bool = False
+    flipped: tuple[int, ...] = ()
 
     def cut(self, data: NDArray) -> NDArray:
-        """Return the volume's window with the slice axis first."""
-        return np.moveaxis(data, self.grid.slice_axis, 0)[(slice(None), *self.window)]
+        """Return the volume's window, turned as the scene is."""
+        part = np.moveaxis(data, self.grid.slice_axis, 0)[(slice(None), *self.window)]
+        return np.flip(part.swapaxes(1, 2) if self.swapped else part, self.flipped)
+
+    def back(self, scene: NDArray) -> NDArray:
+        """Return what `cut` gave, turned back."""
+        part = np.flip(scene, self.flipped)
+        return part.swapaxes(1, 2) if self.swapped else part
 
 
 def frame_of(bones: Volume) -> Frame:
@@ -82,7 +94,34 @@ def frame_of(bones: Volume) -> Frame:
         part = slice(max(int(low) - reach, 0), min(int(high) + reach, flat.shape[axis]))
         window.append(part)
         shape.append(max(1, round((part.stop - part.start) * step_mm / PIXEL_MM)))
-    return Frame(grid, (window[0], window[1]), (shape[0], shape[1]))
+    frame = Frame(grid, (window[0], window[1]), (shape[0], shape[1]))
+    swapped, flipped = turned_by_bones(frame.cut(bones.data > 0), (steps_mm[0], steps_mm[1]))
+    return replace(
+        frame,
+        shape=(shape[1], shape[0]) if swapped else frame.shape,
+        swapped=swapped,
+        flipped=flipped,
+    )
+
+
+def turned_by_bones(
+    bones: NDArray[np.bool_], steps_mm: tuple[float, float]
+) -> tuple[bool, tuple[int, ...]]:
+    """Return whether to swap rows and columns, and which axes to flip then.
+
+    A network does not see the same in a turned image. How files are stored and how the patient lay
+    must not matter, so that the bones themselves turn the scene: the longer way down the rows, the
+    heavier tail at the end of every axis.
+    """
+    moments = []
+    for axis, step_mm in enumerate((1.0, *steps_mm)):
+        others = tuple(n for n in range(3) if n != axis)
+        share = bones.sum(axis=others) / max(1, bones.sum())
+        away = (np.arange(len(share)) - (share * np.arange(len(share))).sum()) * step_mm
+        moments.append([float((share * away**power).sum()) for power in (2, 3)])
+    swapped = moments[2][0] > moments[1][0]
+    ordered = [moments[0], moments[2], moments[1]] if swapped else moments
+    return swapped, tuple(axis for axis in range(3) if ordered[axis][1] < 0)
 
 
 def make_scene(
@@ -160,9 +199,8 @@ def from_scene(scene: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
     rows, columns = (part.stop - part.start for part in frame.window)
     grid = frame.grid
     whole = np.zeros(grid.shape, np.float32, order="F")
-    np.moveaxis(whole, grid.slice_axis, 0)[(slice(None), *frame.window)] = resized(
-        scene, (rows, columns)
-    )
+    fine = resized(scene, (columns, rows) if frame.swapped else (rows, columns))
+    np.moveaxis(whole, grid.slice_axis, 0)[(slice(None), *frame.window)] = frame.back(fine)
     return whole
 
 

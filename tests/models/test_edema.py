@@ -25,6 +25,7 @@ from bmepipe.models.edema_input import (
     log_ratio,
     make_scene,
     to_scene,
+    turned_by_bones,
 )
 from bmepipe.models.edema_network import CHANNELS, build_edema_network, stack_channels
 from bmepipe.site import load_site
@@ -45,6 +46,7 @@ def lopsided() -> tuple[Pair, Volume]:
     grid = Grid((9, 90, 70), affine)
     bones = np.zeros(grid.shape, np.uint8)
     bones[1:8, 15:75, 12:52] = 1
+    bones[1:3, 15:30, 12:20] = 0
     rng = np.random.default_rng(3)
     t2fs = np.where(bones > 0, 100.0, 200.0) + rng.normal(0, 6, grid.shape)
     t1 = np.where(bones > 0, 500.0, 170.0) + rng.normal(0, 10, grid.shape)
@@ -89,6 +91,34 @@ def test_a_scene_comes_back_to_where_it_was() -> None:
     back = from_scene(there, frame) >= 0.5
     assert np.mean(back != (bones.data > 0)) < 0.01
     assert back.shape == bones.grid.shape
+
+
+def test_how_the_files_are_stored_does_not_matter() -> None:
+    pair, bones = lopsided()
+    model = load_edema_model(model_folder(EDEMA_MODEL))
+    plain = detect_with(model, pair, bones, load_site("knee")).data
+
+    def stored(volume: Volume) -> Volume:
+        """The same volume with its axes in another order, one of them backwards."""
+        affine = volume.grid.affine[:, [2, 0, 1, 3]].copy()
+        affine[:3, 3] += affine[:3, 0] * (volume.data.shape[2] - 1)
+        affine[:3, 0] *= -1
+        turned = np.asfortranarray(volume.data.transpose(2, 0, 1)[::-1])
+        return Volume(turned, Grid(turned.shape, affine))
+
+    assert pair.t1 is not None
+    other = Pair(stored(pair.t2fs), stored(pair.t1), pair.sequence_class)
+    again = detect_with(model, other, stored(bones), load_site("knee")).data
+    np.testing.assert_allclose(again[::-1].transpose(1, 2, 0), plain, atol=0.02)
+
+
+def test_bones_turn_the_scene() -> None:
+    bones = np.zeros((1, 4, 9), bool)
+    bones[:, :, :6] = True
+    bones[:, 0, 6:] = True
+    assert turned_by_bones(bones, (1.0, 1.0)) == (True, ())
+    assert turned_by_bones(bones[:, :, ::-1], (1.0, 1.0)) == (True, (1,))
+    assert turned_by_bones(bones, (9.0, 1.0))[0] is False
 
 
 def test_without_any_reference_nothing_is_bright() -> None:

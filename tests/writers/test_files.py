@@ -158,7 +158,7 @@ def test_a_sheet_of_one_slice_shows_its_neighbours(knee_run: Run) -> None:
 
 
 def test_a_disagreement_is_in_the_viewer_and_its_absence_is_told(knee_run: Run) -> None:
-    alone = knee_run[0]
+    alone = replace(knee_run[0], disagreement=None)
     assert '<input id="disagreement" type="checkbox" disabled>' in report.page(alone)
     assert "(one detector only)" in report.page(alone)
     both = replace(alone, disagreement=alone.edema)
