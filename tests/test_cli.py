@@ -246,7 +246,7 @@ def test_unknown_names_list_the_known_ones(
 
 
 def test_a_wrong_site_is_noticed(small_knee: Path, refusal: Callable[..., str]) -> None:
-    assert "--site knee" in refusal(small_knee / "study", "--site", "shoulder")
+    assert "--site knee" in refusal(small_knee / "study", "--site", "hip")
 
 
 def test_names_of_a_label_map_are_read_and_reported(

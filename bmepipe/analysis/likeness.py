@@ -21,6 +21,7 @@ MOST_LOG_ODDS = 2.0  # that a signal may add or take away: anatomy outweighs it
 ROUNDS = 3
 SMOOTHING_SD = 0.6  # voxels
 LEAST_CORE_VOXELS = 200
+KEEP_MM = 4.0  # so far inside its bone nothing is taken away: edema is no likeness of marrow
 
 
 def sharpened(
@@ -59,6 +60,8 @@ def sharpened(
             _log_odds(levels, now, inside, spacing_mm, len(images)), SMOOTHING_SD
         )
         now = ndimage.gaussian_filter(inside / (1 + np.exp(-(prior + evidence))), SMOOTHING_SD)
+    depth = ndimage.distance_transform_edt(bone > 0.5, sampling=spacing_mm)
+    now = np.where(depth > KEEP_MM, np.maximum(now, bone), now)
     new = probability * (now / np.maximum(bone, 1e-6))[None]
     new[0] = 1 - new[1:].sum(0)
     return np.ascontiguousarray(new, np.float32)

@@ -65,6 +65,8 @@ class Bundle:
         Of `regrid.place`.
     flatten : bool
         Of `network.normalise`.
+    likeness : bool
+        Whether the network's doubt is settled by `analysis.likeness.sharpened`.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Bundle:
     sha256: str
     coronal_within_deg: float = 45.0
     flatten: bool = False
+    likeness: bool = False
 
 
 def model_folder(name: str) -> Path:
@@ -145,6 +148,7 @@ def load_bundle(folder: Path) -> Bundle:
             sha256=found,
             coronal_within_deg=float(settings.get("coronal_within_deg", 45.0)),
             flatten=bool(settings.get("flatten", False)),
+            likeness=bool(settings.get("likeness", False)),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         came = str(error).splitlines()[0]
@@ -202,7 +206,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     regridded = [to_network(volume.data, placement) for volume in volumes]
     signals, inside = [signal for signal, _ in regridded], regridded[0][1]
     probability = predict(bundle, signals, inside)
-    probability = sharpened(probability, even(signals, inside), inside, bundle.spacing_mm)
+    if bundle.likeness:
+        probability = sharpened(probability, even(signals, inside), inside, bundle.spacing_mm)
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)

@@ -33,6 +33,8 @@ class Card:
         Mean probability inside the bones below which nothing is believed.
     coronal_within_deg : float
         Up to which angle slices that lean between coronal and axial are shown as coronal.
+    likeness : bool
+        Whether the network's doubt is settled by the signal of the certain bone.
     measured : tuple of str
         Sentences with what was measured, and how.
     """
@@ -43,6 +45,7 @@ class Card:
     smallest_ml: tuple[float, ...]
     least_confidence: float = 0.6
     coronal_within_deg: float = 45.0
+    likeness: bool = False
     measured: tuple[str, ...] = ()
 
 
@@ -102,6 +105,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "smallest_ml": dict(enumerate(card.smallest_ml, start=1)),
         "least_confidence": card.least_confidence,
         "coronal_within_deg": card.coronal_within_deg,
+        "likeness": card.likeness,
     }
     _write_json(folder / "configs" / "metadata.json", metadata)
     _write_json(folder / "configs" / "inference.json", inference)

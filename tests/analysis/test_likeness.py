@@ -24,7 +24,7 @@ def scan(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def test_what_does_not_look_like_bone_is_given_back() -> None:
     truth, image, probability, inside = scan()
-    new = sharpened(probability, [image], inside, 2.5)
+    new = sharpened(probability, [image], inside, 1.0)
     row = new[1][:, 22, 18]
     assert (row[15:34] > 0.5).all()
     assert (row[38:] < 0.5).all()
@@ -41,6 +41,15 @@ def test_probabilities_stay_probabilities_and_kinds_keep_their_shares() -> None:
     np.testing.assert_allclose(new.sum(0), 1, atol=1e-5)
     seen = new[1] > 0.1
     np.testing.assert_allclose(new[2][seen] / new[1][seen], 1 / 3, rtol=1e-4)
+
+
+def test_edema_deep_in_a_bone_is_not_given_back() -> None:
+    _, image, probability, inside = scan(4)
+    image[20:27, 19:26, 15:22] = 40.0  # as bright as muscle
+    probability[1, 20:27, 19:26, 15:22] = 0.6
+    probability[0] = 1 - probability[1]
+    new = sharpened(probability, [image], inside, 2.5)
+    assert (new[1][20:27, 19:26, 15:22] > 0.5).all()
 
 
 def test_too_little_bone_teaches_nothing() -> None:
