@@ -1,4 +1,4 @@
-"""Label maps of other tools: from their names of bones to a site's labels, reported bone by bone."""
+"""Label maps of other tools: from their names of bones to a site's labels, told bone by bone."""
 
 from __future__ import annotations
 

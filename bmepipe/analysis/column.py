@@ -180,7 +180,7 @@ def name_levels(
 def number_from_top(
     bodies: NDArray[np.int32], spacing_mm: float, column: Column = LUMBAR
 ) -> dict[int, str]:
-    """Return "vertebra_1", "vertebra_2", ... from the top, for a column whose levels are unknown."""
+    """Return "vertebra_1", "vertebra_2", ... from the top, for a column of unknown levels."""
     heights = _heights(bodies, spacing_mm)
     named: dict[int, str] = {}
     count, last = 0, np.inf

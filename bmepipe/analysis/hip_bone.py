@@ -48,7 +48,7 @@ def hip_bone_parts(
 def femoral_heads(
     hip_bone: NDArray[np.bool_], femur: NDArray[np.bool_], spacing_mm: float
 ) -> list[tuple[tuple[float, ...], int]]:
-    """Return the middle of each femoral head in voxels, and +1 if its shaft lies to the right of it.
+    """Return the middle of each femoral head in voxels, and +1 if its shaft lies to the right.
 
     A head is where the largest ball fits into a femur beside the hip bone.
     """

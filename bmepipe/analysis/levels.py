@@ -51,8 +51,8 @@ def site_bones(
     Returns
     -------
     ndarray of uint8, same shape
-        Kinds that the site does not have are left out. Vertebrae are "vertebra_1", "vertebra_2", ...
-        from the top where the bone that the count begins at is not in view.
+        Kinds that the site does not have are left out. Vertebrae are "vertebra_1" and so on from
+        the top where the bone that the count begins at is not in view.
     """
     numbers = {bone.name: bone.label for bone in site.bones}
     kind_of = {name: label for label, name in names.items()}

@@ -14,10 +14,10 @@ from bmepipe.models.regrid import place, to_network
 from bmepipe.site import Site
 from bmepipe.volume import Volume
 
-# Of the score below, from 0 to 1: what must be reached, and by how much the next best be beaten. The
-# knee's network, which has seen nothing but knees, gives up to 0.88 to other sites (seven phantoms,
-# four real scans); to knees it gives 0.95 and 0.96. Others give their own site 0.84 to 0.91, so that
-# most of these are refused rather than guessed.
+# Of the score below, from 0 to 1: what must be reached, and by how much the next best be beaten.
+# The knee's network, which has seen nothing but knees, gives up to 0.88 to other sites (seven
+# phantoms, four real scans); to knees it gives 0.95 and 0.96. Others give their own site 0.84 to
+# 0.91, so that most of these are refused rather than guessed.
 LEAST_SCORE, LEAST_LEAD = 0.9, 0.04
 # Another site must fit by so much better before the one that was asked for is refused.
 WRONG_LEAD = 0.25
