@@ -104,6 +104,19 @@ def test_of_what_is_too_small_for_the_network_nothing_is_said() -> None:
     assert is_doubted(np.zeros(150, np.float32), grid)
 
 
+def test_what_is_larger_than_any_look_alike_is_not_doubted() -> None:
+    """As the inflammation of a whole joint, of which the network knows nothing."""
+    grid = Grid((40, 40, 40), np.eye(4))
+    assert is_doubted(np.zeros(8000, np.float32), grid)
+    assert not is_doubted(np.zeros(8001, np.float32), grid)
+    edema = np.zeros(grid.shape, bool)
+    edema[5:35, 5:35, 5:35] = True
+    nothing = Volume(np.asfortranarray(np.zeros(grid.shape, np.float32)), grid)
+    kept, parts = without_doubted_parts(edema, nothing, grid)
+    assert (kept == edema).all()
+    assert parts == []
+
+
 def test_what_runs_into_a_lesion_is_cut_off_and_its_border_stays() -> None:
     grid = Grid((20, 60, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
     edema = np.zeros(grid.shape, bool)
