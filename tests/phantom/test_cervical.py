@@ -71,4 +71,6 @@ def test_every_spot_lies_in_its_bone() -> None:
 
 
 def test_the_site_lists_the_same_bones() -> None:
-    assert tuple(bone.name for bone in load_site("cervical").bones) == BONES
+    named = [bone.name for bone in load_site("cervical").bones]
+    # Those numbered from the top are for scans that do not show where to count from.
+    assert tuple(name for name in named if not name.startswith("vertebra_")) == BONES

@@ -81,7 +81,7 @@ def test_slices_follow_the_scapula_on_either_side() -> None:
         along = scan.for_side(side).directions()[:, 0]
         assert along @ (rotation(2, sign * PLANE_DEG) @ np.float32([-1, 0, 0])) > 0.999
     upright = site_protocol("knee")
-    assert upright.for_side("L") is upright
+    assert upright.for_side("L") == upright
 
 
 def test_every_pattern_starts_in_its_bone() -> None:
