@@ -81,7 +81,7 @@ def require_writers(names: tuple[str, ...]) -> None:
 
 def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[str, str]:
     """Return the names and the sha256 of the models that a run uses."""
-    from bmepipe.models.bundle import stored_sha256
+    from bmepipe.models.stored import stored_sha256
 
     names = [] if bones_given else [site.model]
     names += detectors.models

@@ -91,7 +91,8 @@ def bones_of(t1: sitk.Image, t2fs: sitk.Image) -> sitk.Image:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from bmepipe.models.bundle import load_bundle, model_folder
+    from bmepipe.models.bundle import load_bundle
+    from bmepipe.models.stored import model_folder
 
     bundle = load_bundle(model_folder("bones_knee"))
     total = 0.0

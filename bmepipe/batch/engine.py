@@ -18,7 +18,7 @@ from bmepipe.batch.child import kill_all, run_isolated, sweep
 from bmepipe.batch.cohort import write_tables
 from bmepipe.batch.gallery import write_gallery
 from bmepipe.errors import BadSettings, OutputExists
-from bmepipe.models.bundle import stored_sha256
+from bmepipe.models.stored import stored_sha256
 from bmepipe.pipeline import RunSettings
 from bmepipe.site import load_site, site_names
 

@@ -1,23 +1,15 @@
-"""A model folder in MONAI bundle shape, and the bone finder made of it.
-
-    NAME/configs/metadata.json   what it is: labels with SNOMED CT codes, sha256 of the weights
-    NAME/configs/inference.json  the network's settings and those of inference
-    NAME/docs/README.md          model card
-    NAME/models/model.pt         weights, half precision
+"""The bone finder made of a model folder.
 
 torch and MONAI are imported when a model is loaded, not before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +17,16 @@ from numpy.typing import NDArray
 from bmepipe.analysis.boundary import refine_bones
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
-from bmepipe.errors import ModelDamaged, NoBonesFound, unknown_choice
+from bmepipe.errors import NoBonesFound
 from bmepipe.models.network import build_network, flattened, normalise
 from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.models.stored import complete_settings, model_folder, read_model
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 
 if TYPE_CHECKING:
     import torch
-
-_PACKAGE = Path(__file__).parents[1]
-_REMEDY = "reinstall bmepipe or restore the model folder"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,27 +72,6 @@ class Bundle:
     likeness: bool = False
 
 
-def model_folder(name: str) -> Path:
-    """Return the folder of a model: in the installed package, or beside a source checkout.
-
-    Raises
-    ------
-    UnknownChoice
-        Listing the models that are there.
-    """
-    roots = (_PACKAGE / "_models", _PACKAGE.parent / "models")
-    for root in roots:
-        if name and (root / name / "configs" / "metadata.json").is_file():
-            return root / name
-    known = {m.parents[1].name for root in roots for m in root.glob("*/configs/metadata.json")}
-    raise unknown_choice("model", name, known)
-
-
-def stored_sha256(name: str) -> str:
-    """Return the sha256 of a model's weights as its metadata states it; needs no torch."""
-    return str(_read(model_folder(name) / "configs" / "metadata.json")["weights_sha256"])
-
-
 def load_bundle(folder: Path) -> Bundle:
     """Load a model folder, checking its weights against the stored sha256.
 
@@ -115,28 +84,12 @@ def load_bundle(folder: Path) -> Bundle:
     ModelDamaged
         If a file or setting is missing or the weights are not the ones described.
     """
-    import torch
-
-    metadata = _read(folder / "configs" / "metadata.json")
-    settings = _read(folder / "configs" / "inference.json")
-    weights = folder / "models" / "model.pt"
-    if not weights.is_file():
-        raise ModelDamaged(f"weights in {folder.name}/models/model.pt", "no such file", _REMEDY)
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != metadata.get("weights_sha256"):
-        raise ModelDamaged(
-            f"weights of {folder.name} with sha256 {metadata.get('weights_sha256')}", found, _REMEDY
-        )
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ModelDamaged(
-            f"plain tensors in {folder.name}/models/model.pt", "something else", _REMEDY
-        ) from error
-    try:
+    stored = read_model(folder)
+    settings = stored.settings
+    with complete_settings(folder):
         network = build_network(settings["network"])
-        network.load_state_dict({key: value.float() for key, value in state.items()})
-        labels = {int(row["label"]): str(row["name"]) for row in metadata["labels"]}
+        network.load_state_dict(stored.weights)
+        labels = {int(row["label"]): str(row["name"]) for row in stored.metadata["labels"]}
         return Bundle(
             name=folder.name,
             network=network.eval(),
@@ -145,14 +98,11 @@ def load_bundle(folder: Path) -> Bundle:
             multiple=int(settings["multiple"]),
             smallest_ml={int(k): float(v) for k, v in settings["smallest_ml"].items()},
             least_confidence=float(settings["least_confidence"]),
-            sha256=found,
+            sha256=stored.sha256,
             coronal_within_deg=float(settings.get("coronal_within_deg", 45.0)),
             flatten=bool(settings.get("flatten", False)),
             likeness=bool(settings.get("likeness", False)),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        came = str(error).splitlines()[0]
-        raise ModelDamaged(f"complete settings of {folder.name}", came, _REMEDY) from error
 
 
 def bone_finder(site: Site, folder: Path | None = None) -> Callable[[Pair, Site], Volume]:
@@ -329,14 +279,3 @@ def _remedy(site: Site) -> str:
 @lru_cache(maxsize=8)
 def _cached(folder: Path) -> Bundle:
     return load_bundle(folder)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        came = f"{type(error).__name__}"
-        raise ModelDamaged(f"a readable {path.parent.name}/{path.name}", came, _REMEDY) from error
-    if not isinstance(content, dict):
-        raise ModelDamaged(f"an object in {path.name}", type(content).__name__, _REMEDY)
-    return content

@@ -5,23 +5,19 @@ The model folder has MONAI bundle shape, as the bones' has; torch is imported wh
 
 from __future__ import annotations
 
-import hashlib
-import json
-import pickle
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.marrow import Marrow
-from bmepipe.errors import ModelDamaged
-from bmepipe.models.bundle import model_folder
 from bmepipe.models.detectors import EDEMA_MODEL
 from bmepipe.models.edema_input import DEPTH_MM, Scene, from_scene, in_plane_depth_mm, make_scene
 from bmepipe.models.edema_network import SLICES, build_edema_network, stack_channels
+from bmepipe.models.stored import complete_settings, model_folder, read_model
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     import torch
 
 _BATCH = 4
-_REMEDY = "reinstall bmepipe or restore the model folder"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,51 +121,16 @@ def load_edema_model(folder: Path) -> EdemaModel:
     ModelDamaged
         If a file or setting is missing or the weights are not the ones described.
     """
-    import torch
-
-    metadata = _read(folder / "configs" / "metadata.json")
-    settings = _read(folder / "configs" / "inference.json")
-    weights = folder / "models" / "model.pt"
-    if not weights.is_file():
-        raise ModelDamaged(f"weights in {folder.name}/models/model.pt", "no such file", _REMEDY)
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != metadata.get("weights_sha256"):
-        raise ModelDamaged(
-            f"weights of {folder.name} with sha256 {metadata.get('weights_sha256')}", found, _REMEDY
-        )
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ModelDamaged(
-            f"plain tensors in {folder.name}/models/model.pt", "something else", _REMEDY
-        ) from error
-    try:
+    stored = read_model(folder)
+    settings = stored.settings
+    with complete_settings(folder):
         network = build_edema_network(settings["network"])
-        network.load_state_dict({key: full_precision(value) for key, value in state.items()})
-        network = network.eval()
+        network.load_state_dict(stored.weights)
         slope, offset = (float(settings["calibration"][key]) for key in ("slope", "offset"))
-        return EdemaModel(network, int(settings["multiple"]), slope, offset, found)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        came = str(error).splitlines()[0]
-        raise ModelDamaged(f"complete settings of {folder.name}", came, _REMEDY) from error
-
-
-def full_precision(value: torch.Tensor) -> torch.Tensor:
-    """Return stored weights as float32; counters stay whole numbers."""
-    return value.float() if value.is_floating_point() else value
+        multiple = int(settings["multiple"])
+        return EdemaModel(network.eval(), multiple, slope, offset, stored.sha256)
 
 
 @lru_cache(maxsize=2)
 def _cached(folder: Path) -> EdemaModel:
     return load_edema_model(folder)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        came = type(error).__name__
-        raise ModelDamaged(f"a readable {path.parent.name}/{path.name}", came, _REMEDY) from error
-    if not isinstance(content, dict):
-        raise ModelDamaged(f"an object in {path.name}", type(content).__name__, _REMEDY)
-    return content

@@ -18,9 +18,10 @@ from scipy.optimize import minimize
 from bmepipe import RESEARCH_ONLY
 from bmepipe.errors import BadSettings
 from bmepipe.models.detectors import EDEMA_MODEL
-from bmepipe.models.edema import full_precision, logits_of
+from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_input import PIXEL_MM
 from bmepipe.models.edema_network import CHANNELS, SLICES, build_edema_network
+from bmepipe.models.stored import full_precision
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import wrong_outline
 from bmepipe.training.edema_train import EdemaConfig, files_of

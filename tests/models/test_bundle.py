@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import bone_finder, load_bundle, model_folder, stored_sha256
+from bmepipe.models.bundle import bone_finder, load_bundle
 from bmepipe.models.network import build_network
 from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.models.stored import model_folder, stored_sha256
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
 from bmepipe.site import load_site

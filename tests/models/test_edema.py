@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from bmepipe.errors import ModelDamaged
-from bmepipe.models.bundle import model_folder, stored_sha256
 from bmepipe.models.detectors import DETECTORS, EDEMA_MODEL
 from bmepipe.models.edema import channels_at, detect_with, load_edema_model
 from bmepipe.models.edema_input import (
@@ -28,6 +27,7 @@ from bmepipe.models.edema_input import (
     turned_by_bones,
 )
 from bmepipe.models.edema_network import CHANNELS, build_edema_network, stack_channels
+from bmepipe.models.stored import model_folder, stored_sha256
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
