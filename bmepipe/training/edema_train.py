@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_network import build_edema_network
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import batches, load_examples
+from bmepipe.training.state import fresh, record, restore, save, step
 from bmepipe.training.train import draw_curve
 
 
@@ -69,17 +70,6 @@ class EdemaConfig:
         return int(2 ** (len(self.filters) - 1))
 
 
-@dataclass(eq=False)
-class _State:
-    """What changes while training, and is stored in the checkpoint."""
-
-    net: torch.nn.Module
-    ema: torch.nn.Module
-    optimiser: torch.optim.Optimizer
-    iteration: int = 0
-    trained_s: float = 0.0
-
-
 def files_of(pattern: str) -> list[Path]:
     """Return the files of a pattern, sorted."""
     return sorted(Path(path) for path in glob.glob(pattern))
@@ -103,10 +93,10 @@ def train_edema(
     torch.set_num_threads(config.threads)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    state = _fresh(config, device)
+    state = fresh(lambda: build_edema_network(config.network).to(device), config.weight_decay)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
-        _restore(state, checkpoint, device)
+        restore(state, checkpoint, device)
     held_out = [load_example(path) for path in files_of(config.held_out)]
     # Other samples after every resumption than before it.
     rng = np.random.default_rng([config.seed, state.iteration])
@@ -114,17 +104,19 @@ def train_edema(
     budget_s = math.inf if minutes is None else 60 * minutes
     started = before = saved = validated = time.monotonic()
     losses: list[float] = []
-    for image, edema, weight in stream:
-        losses.append(_step(state, config, image.to(device), edema.to(device), weight.to(device)))
+    for batch in stream:
+        placed = [part.to(device) for part in batch]
+        losses.append(step(state, config, partial(_loss, config, placed)))
         now = time.monotonic()
         state.trained_s += now - before
         before = now
         done = now - started > budget_s or state.trained_s > 60 * config.minutes
         if done or now - validated > 60 * config.validate_minutes:
-            _record(folder, state, losses, validate(state.ema, held_out, config.multiple))
+            dice, false = validate(state.ema, held_out, config.multiple)
+            record(folder, state, losses, {"dice": dice, "false_voxels": false})
             losses, validated, before = [], time.monotonic(), time.monotonic()
         if done or now - saved > 60 * config.checkpoint_minutes:
-            _save(state, config, checkpoint)
+            save(state, checkpoint, {"network": config.network})
             saved = time.monotonic()
         if done:
             break
@@ -174,77 +166,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def learning_rate(config: EdemaConfig, iteration: int, trained_s: float) -> float:
-    """Return the learning rate: a warm-up over iterations, then a cosine over the minutes."""
-    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
-    fraction = min(1.0, trained_s / (60 * config.minutes))
-    return config.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * fraction)) + 1e-6
-
-
-def _fresh(config: EdemaConfig, device: str) -> _State:
-    net, ema = (build_edema_network(config.network).to(device) for _ in range(2))
-    ema.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay, fused=True)
-    return _State(net.train(), ema.eval(), optimiser)
-
-
-def _step(
-    state: _State, config: EdemaConfig, image: Tensor, edema: Tensor, weight: Tensor
-) -> float:
-    rate = learning_rate(config, state.iteration, state.trained_s)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    logits = state.net(image.contiguous(memory_format=torch.channels_last))[:, 0]
-    loss = edema_loss(logits, edema, weight, config.dice_weight)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
-    state.optimiser.step()
-    state.iteration += 1
-    # Early on the mean must be short, or it would remember the untrained network.
-    decay = min(config.ema_decay, (1 + state.iteration) / (10 + state.iteration))
-    with torch.no_grad():
-        pairs = zip(state.ema.state_dict().values(), state.net.state_dict().values(), strict=True)
-        for mean, value in pairs:
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
-    return float(loss.detach())
-
-
-def _save(state: _State, config: EdemaConfig, path: Path) -> None:
-    temporary = path.with_suffix(".part")
-    torch.save(
-        {
-            "net": state.net.state_dict(),
-            "ema": state.ema.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            "iteration": state.iteration,
-            "trained_s": state.trained_s,
-            "network": config.network,
-        },
-        temporary,
-    )
-    temporary.replace(path)
-
-
-def _restore(state: _State, path: Path, device: str) -> None:
-    stored = torch.load(path, map_location=device, weights_only=True)
-    state.net.load_state_dict(stored["net"])
-    state.ema.load_state_dict(stored["ema"])
-    state.optimiser.load_state_dict(stored["optimiser"])
-    state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
-
-
-def _record(
-    folder: Path, state: _State, losses: list[float], measured: tuple[float, float]
-) -> None:
-    path = folder / "curve.csv"
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["iteration", "minutes", "loss", "dice", "false_voxels"])
-        row = [state.iteration, f"{state.trained_s / 60:.1f}", f"{np.mean(losses):.4f}"]
-        writer.writerow([*row, *(f"{value:.4f}" for value in measured)])
+def _loss(config: EdemaConfig, batch: Sequence[Tensor], net: torch.nn.Module) -> Tensor:
+    image, edema, weight = batch
+    logits = net(image.contiguous(memory_format=torch.channels_last))[:, 0]
+    return edema_loss(logits, edema, weight, config.dice_weight)

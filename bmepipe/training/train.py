@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from bmepipe.models.network import build_network
 from bmepipe.training.samples import SampleStream, SourceGroup, validation_set
+from bmepipe.training.state import fresh, record, restore, save, step
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,10 @@ class TrainConfig:
         }
         return settings | ({"fold": self.fold} if self.fold else {})
 
-
-@dataclass(eq=False)
-class _State:
-    """What changes while training, and is stored in the checkpoint."""
-
-    net: torch.nn.Module
-    ema: torch.nn.Module
-    optimiser: torch.optim.Optimizer
-    iteration: int = 0
-    trained_s: float = 0.0
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The part of the settings that a checkpoint keeps."""
+        return {"network": self.network, "spacing_mm": self.spacing_mm, "flatten": self.flatten}
 
 
 def train(
@@ -116,10 +112,13 @@ def train(
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
-    state = _fresh(config, device)
+    state = fresh(
+        lambda: build_network(config.network).to(device, memory_format=torch.channels_last_3d),  # type: ignore[call-overload]
+        config.weight_decay,
+    )
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
-        _restore(state, checkpoint, device)
+        restore(state, checkpoint, device)
     elif config.start_from:
         take_over(state.net, Path(config.start_from))
         state.ema.load_state_dict(state.net.state_dict())
@@ -138,18 +137,19 @@ def train(
     budget_s = math.inf if minutes is None else 60 * minutes
     started = last = saved = validated = time.monotonic()
     losses: list[float] = []
-    for image, bones, inside in loader:
-        losses.append(_step(state, config, image.to(device), bones.to(device), inside.to(device)))
+    for batch in loader:
+        placed = [part.to(device) for part in batch]
+        losses.append(step(state, config, partial(_loss, config, placed)))
         now = time.monotonic()
         state.trained_s += now - last
         last = now
         done = now - started > budget_s or state.trained_s > 60 * config.minutes
         if done or now - validated > 60 * config.validate_minutes:
             dice = validate(state.ema, held_out, device)
-            _record(folder, state, losses, dice)
+            record(folder, state, losses, {f"dice_{k}": v for k, v in enumerate(dice, start=1)})
             losses, validated, last = [], time.monotonic(), time.monotonic()
         if done or now - saved > 60 * config.checkpoint_minutes:
-            _save(state, config, checkpoint)
+            save(state, checkpoint, config.stored)
             saved = time.monotonic()
         if done:
             break
@@ -181,13 +181,6 @@ def dice_and_cross_entropy(logits: Tensor, bones: Tensor, inside: Tensor) -> Ten
     return entropy + 1 - dice.mean()
 
 
-def learning_rate(config: TrainConfig, iteration: int, trained_s: float) -> float:
-    """Return the learning rate: a warm-up over iterations, then a cosine over the minutes."""
-    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
-    fraction = min(1.0, trained_s / (60 * config.minutes))
-    return config.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * fraction)) + 1e-6
-
-
 @torch.no_grad()
 def validate(
     net: torch.nn.Module, held_out: Sequence[tuple[Tensor, ...]], device: str
@@ -203,37 +196,12 @@ def validate(
     return [_mean_known(column) for column in zip(*scores, strict=True)]
 
 
-def _fresh(config: TrainConfig, device: str) -> _State:
-    form = torch.channels_last_3d
-    net = build_network(config.network).to(device, memory_format=form)  # type: ignore[call-overload]
-    ema = build_network(config.network).to(device, memory_format=form)  # type: ignore[call-overload]
-    ema.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=config.weight_decay, fused=True)
-    return _State(net, ema, optimiser)
-
-
-def _step(
-    state: _State, config: TrainConfig, image: Tensor, bones: Tensor, inside: Tensor
-) -> float:
-    rate = learning_rate(config, state.iteration, state.trained_s)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    state.net.train()
+def _loss(config: TrainConfig, batch: Sequence[Tensor], net: torch.nn.Module) -> Tensor:
+    image, bones, inside = batch
     # On processors half precision is no faster, for the reordering between layers.
     with torch.autocast(image.device.type, torch.bfloat16, enabled=image.is_cuda):
-        logits = state.net(image)
-    loss = dice_and_cross_entropy(logits.float(), bones, inside)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
-    state.optimiser.step()
-    state.iteration += 1
-    # Early on the mean must be short, or it would remember the untrained network.
-    decay = min(config.ema_decay, (1 + state.iteration) / (10 + state.iteration))
-    with torch.no_grad():
-        for mean, value in zip(state.ema.parameters(), state.net.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-    return float(loss.detach())
+        logits = net(image)
+    return dice_and_cross_entropy(logits.float(), bones, inside)
 
 
 @torch.no_grad()
@@ -247,45 +215,6 @@ def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
                 slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True)
             )
             own[both] = stored[name][both].to(own.device)
-
-
-def _save(state: _State, config: TrainConfig, path: Path) -> None:
-    temporary = path.with_suffix(".part")
-    torch.save(
-        {
-            "net": state.net.state_dict(),
-            "ema": state.ema.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            "iteration": state.iteration,
-            "trained_s": state.trained_s,
-            "network": config.network,
-            "spacing_mm": config.spacing_mm,
-            "flatten": config.flatten,
-        },
-        temporary,
-    )
-    temporary.replace(path)
-
-
-def _restore(state: _State, path: Path, device: str) -> None:
-    stored = torch.load(path, map_location=device, weights_only=True)
-    state.net.load_state_dict(stored["net"])
-    state.ema.load_state_dict(stored["ema"])
-    state.optimiser.load_state_dict(stored["optimiser"])
-    state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
-
-
-def _record(folder: Path, state: _State, losses: list[float], dice: list[float]) -> None:
-    path = folder / "curve.csv"
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if new:
-            bones = [f"dice_{k}" for k in range(1, len(dice) + 1)]
-            writer.writerow(["iteration", "minutes", "loss", *bones])
-        loss = sum(losses) / max(1, len(losses))
-        row = [state.iteration, f"{state.trained_s / 60:.1f}", f"{loss:.4f}"]
-        writer.writerow([*row, *(f"{value:.4f}" for value in dice)])
 
 
 def draw_curve(folder: Path) -> None:
