@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +22,10 @@ from bmepipe.models.stored import full_precision
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import wrong_outline
 from bmepipe.training.edema_train import EdemaConfig, files_of
+from bmepipe.training.model_folder import half_precision, last_scores, write_model
 
 BINS = 10
 FITTED_VOXELS = 200_000
-SCHEMA = (
-    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-    "meta_schema_20240725.json"
-)
 
 
 @dataclass(frozen=True)
@@ -79,11 +73,7 @@ def export_edema(checkpoint: Path, config: EdemaConfig, card: EdemaCard, root: P
     """
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
     folder = root / EDEMA_MODEL
-    for part in ("configs", "docs", "models"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in stored["ema"].items()}
-    weights = folder / "models" / "model.pt"
-    torch.save(half, weights)
+    half = half_precision(stored["ema"])
     network = build_edema_network(stored["network"])
     network.load_state_dict({key: full_precision(value) for key, value in half.items()})
     network = network.eval()
@@ -96,12 +86,9 @@ def export_edema(checkpoint: Path, config: EdemaConfig, card: EdemaCard, root: P
         "slices": SLICES,
         "calibration": {"slope": calibration.slope, "offset": calibration.offset},
     }
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    _write_json(folder / "configs" / "metadata.json", _metadata(digest))
-    _write_json(folder / "configs" / "inference.json", inference)
     minutes = stored["trained_s"] / 60
     text = card_text(card, stored["iteration"], minutes, _last(checkpoint.parent), calibration)
-    (folder / "docs" / "README.md").write_text(text, encoding="utf-8")
+    write_model(folder, half, _metadata(), inference, text)
     return folder
 
 
@@ -217,7 +204,7 @@ def card_text(
     return "\n".join(lines)
 
 
-def _metadata(digest: str) -> dict[str, Any]:
+def _metadata() -> dict[str, Any]:
     names = [f"{what}, slice {n - SLICES // 2:+d}" for what in ("FS", "T1", "depth")
              for n in range(SLICES)]  # fmt: skip
     channels = {str(n): name for n, name in enumerate([*names, "class of the sequence"])}
@@ -226,28 +213,12 @@ def _metadata(digest: str) -> dict[str, Any]:
     output = {"type": "image", "format": "probabilities", "num_channels": 1, "dtype": "float32",
               "channel_def": {"0": "logit of edema"}}  # fmt: skip
     return {
-        "schema": SCHEMA,
-        "name": EDEMA_MODEL,
-        "version": "1",
         "task": "bone marrow edema in MR images",
-        "intended_use": RESEARCH_ONLY,
-        "license": "Apache-2.0",
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": output}},
-        "weights_sha256": digest,
     }
 
 
 def _last(folder: Path) -> dict[str, float]:
-    path = folder / "curve.csv"
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8") as file:
-        last = list(csv.DictReader(file))[-1]
-    return {
-        "Dice": float(last["dice"]),
-        "false voxels in a healthy one": float(last["false_voxels"]),
-    }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    last = last_scores(folder)
+    names = {"dice": "Dice", "false_voxels": "false voxels in a healthy one"}
+    return {name: last[key] for key, name in names.items()} if last else {}

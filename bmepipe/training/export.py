@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import torch
 
 from bmepipe import RESEARCH_ONLY
 from bmepipe.errors import BadSettings
+from bmepipe.training.model_folder import half_precision, last_scores, write_model
 
 
 @dataclass(frozen=True)
@@ -73,26 +71,15 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
             "correct the training settings",
         )
     folder = root / card.name
-    for part in ("configs", "docs", "models"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    weights = folder / "models" / "model.pt"
-    torch.save({key: value.half() for key, value in stored["ema"].items()}, weights)
     labels = [
         {"label": number, "name": name, "snomed_code": code, "meaning": meaning}
         for number, (name, code, meaning) in enumerate(card.labels, start=1)
     ]
     minutes = stored["trained_s"] / 60
     metadata = {
-        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-        "meta_schema_20240725.json",
-        "name": card.name,
-        "version": "1",
         "task": "bones in MR images of any contrast",
-        "intended_use": RESEARCH_ONLY,
-        "license": "Apache-2.0",
         "network_data_format": _data_format(labels),
         "labels": labels,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
     multiple = 2 if stored["network"].get("fold") else 1
     for stride in stored["network"]["strides"]:
@@ -107,10 +94,10 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "coronal_within_deg": card.coronal_within_deg,
         "likeness": card.likeness,
     }
-    _write_json(folder / "configs" / "metadata.json", metadata)
-    _write_json(folder / "configs" / "inference.json", inference)
-    text = card_text(card, stored["iteration"], minutes, _last_dice(checkpoint.parent))
-    (folder / "docs" / "README.md").write_text(text, encoding="utf-8")
+    scores = last_scores(checkpoint.parent)
+    dice = {key: value for key, value in scores.items() if key.startswith("dice_")}
+    text = card_text(card, stored["iteration"], minutes, dice)
+    write_model(folder, half_precision(stored["ema"]), metadata, inference, text)
     return folder
 
 
@@ -164,16 +151,3 @@ def _data_format(labels: list[dict[str, Any]]) -> dict[str, Any]:
         "channel_def": channels,
     }
     return {"inputs": {"image": image}, "outputs": {"pred": output}}
-
-
-def _last_dice(folder: Path) -> dict[str, float]:
-    path = folder / "curve.csv"
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8") as file:
-        last = list(csv.DictReader(file))[-1]
-    return {key: float(value) for key, value in last.items() if key.startswith("dice_")}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
