@@ -27,7 +27,7 @@ from functools import cache
 import numpy as np
 
 from bmepipe.phantom.points import times
-from bmepipe.phantom.shapes import FAR_MM, Floats, ellipsoid, f32, rotation
+from bmepipe.phantom.shapes import Floats, ellipsoid, f32, rotation, within_box
 
 JOINT_MM = 1.6
 Point = tuple[float, float, float]
@@ -116,18 +116,9 @@ def triple(values: np.ndarray) -> Point:
 
 def boxed(points: Floats, level: Level, shape: Callable[[Floats, Level], Floats]) -> Floats:
     """Return the distance to a shape in a vertebra's frame; far from it, to a box around it."""
-    local = level.local(points).reshape(-1, 3)
     low = f32([-44, -level.deep_mm - 22 - level.spine_mm, -level.high_mm - 14 - level.drop_mm])
     high = f32([44, level.deep_mm + 9, level.high_mm + 24])
-    away = np.zeros(len(local), np.float32)
-    for axis in range(3):
-        np.maximum(away, low[axis] - local[:, axis], out=away)
-        np.maximum(away, local[:, axis] - high[axis], out=away)
-    found = np.minimum(away + 4, FAR_MM)
-    near = np.flatnonzero(away == 0)
-    if len(near):
-        found[near] = shape(local[near], level)
-    return found.reshape(points.shape[:-1])
+    return within_box(level.local(points), low, high, lambda local: shape(local, level))
 
 
 def mirrored(points: Floats) -> Floats:

@@ -14,7 +14,6 @@ import numpy as np
 
 from bmepipe.phantom.points import times
 from bmepipe.phantom.shapes import (
-    FAR_MM,
     Floats,
     capsule,
     ellipsoid,
@@ -22,6 +21,7 @@ from bmepipe.phantom.shapes import (
     rotation,
     smooth_max,
     smooth_min,
+    within_box,
 )
 
 
@@ -122,18 +122,9 @@ def _posterior(local: Floats, level: Level) -> Floats:
 
 def vertebra(points: Floats, level: Level) -> Floats:
     """Return the distance to a vertebra; far from it, the distance to a box around it."""
-    local = level.local(points).reshape(-1, 3)
     low = f32([-46, -level.deep_mm - 62, -level.high_mm - 22])
     high = f32([46, level.deep_mm + 4, level.high_mm + 14])
-    away = np.zeros(len(local), np.float32)
-    for axis in range(3):
-        np.maximum(away, low[axis] - local[:, axis], out=away)
-        np.maximum(away, local[:, axis] - high[axis], out=away)
-    found = np.minimum(away + 4, FAR_MM)
-    near = np.flatnonzero(away == 0)
-    if len(near):
-        found[near] = _whole(local[near], level)
-    return found.reshape(points.shape[:-1])
+    return within_box(level.local(points), low, high, lambda local: _whole(local, level))
 
 
 def _whole(local: Floats, level: Level) -> Floats:

@@ -7,7 +7,7 @@ a close estimate near it, which is all that is needed: surfaces lie at zero, she
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -172,6 +172,30 @@ def smooth_step(value: Floats, low: float, high: float) -> Floats:
     """
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def within_box(
+    points_mm: Floats, low_mm: Floats, high_mm: Floats, shape: Callable[[Floats], Floats]
+) -> Floats:
+    """Return the distance to a shape, shape (...); outside a box around it, to that box.
+
+    Parameters
+    ----------
+    points_mm : ndarray, shape (..., 3)
+    low_mm, high_mm : ndarray, shape (3,)
+        Corners of the box.
+    shape : callable (points, shape (n, 3)) -> distances, shape (n,)
+    """
+    points = points_mm.reshape(-1, 3)
+    away = np.zeros(len(points), np.float32)
+    for axis in range(3):
+        np.maximum(away, low_mm[axis] - points[:, axis], out=away)
+        np.maximum(away, points[:, axis] - high_mm[axis], out=away)
+    found = np.minimum(away + 4, FAR_MM)
+    near = np.flatnonzero(away == 0)
+    if len(near):
+        found[near] = shape(points[near])
+    return found.reshape(points_mm.shape[:-1])
 
 
 def capsule(points_mm: Floats, start_mm: ArrayLike, end_mm: ArrayLike, radius_mm: float) -> Floats:
