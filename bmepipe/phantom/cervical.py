@@ -14,11 +14,12 @@ import numpy as np
 from bmepipe.phantom import cervical_soft as soft
 from bmepipe.phantom.cervical_bones import BONES as BONES
 from bmepipe.phantom.cervical_bones import bone_distances
-from bmepipe.phantom.cervical_levels import Level, down, levels, triple
+from bmepipe.phantom.cervical_levels import Level, levels
 from bmepipe.phantom.cervical_others import head_frame
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
 from bmepipe.phantom.person import Person
+from bmepipe.phantom.points import down, triple
 from bmepipe.phantom.shapes import Floats, capsule, f32, smooth_step
 
 TRAITS = {

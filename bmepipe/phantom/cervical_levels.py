@@ -26,7 +26,7 @@ from functools import cache
 
 import numpy as np
 
-from bmepipe.phantom.points import times
+from bmepipe.phantom.points import down, times, triple
 from bmepipe.phantom.shapes import Floats, ellipsoid, f32, rotation, within_box
 
 JOINT_MM = 1.6
@@ -100,18 +100,6 @@ def levels(lordosis_deg: float, slope_deg: float, loss: float) -> tuple[Level, .
         rows.append(Level(name, triple(place), lean, wide, deep, high, gap, spine, drop, bulge))
     middle = np.array(rows[3].centre_mm)
     return tuple(replace(row, centre_mm=triple(np.array(row.centre_mm) - middle)) for row in rows)
-
-
-def down(lean_deg: float) -> np.ndarray:
-    """Return the direction along the spine towards the feet."""
-    angle = np.deg2rad(lean_deg)
-    return np.array([0.0, -np.sin(angle), -np.cos(angle)])
-
-
-def triple(values: np.ndarray) -> Point:
-    """Return three numbers as a tuple."""
-    x, y, z = (float(v) for v in values)
-    return x, y, z
 
 
 def boxed(points: Floats, level: Level, shape: Callable[[Floats, Level], Floats]) -> Floats:

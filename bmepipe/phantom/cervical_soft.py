@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 
 from bmepipe.phantom.cervical_bones import artery_place
-from bmepipe.phantom.cervical_levels import Level, Point, down, mirrored, triple
+from bmepipe.phantom.cervical_levels import Level, Point, mirrored
 from bmepipe.phantom.cervical_others import fossa, head_frame
 from bmepipe.phantom.layers import Fields
+from bmepipe.phantom.points import down, triple
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,

@@ -13,9 +13,9 @@ import numpy as np
 
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
 from bmepipe.phantom.lesions import Pattern, Spot
-from bmepipe.phantom.lumbar_bones import Level, down, levels, triple, vertebra, vertebral_body
+from bmepipe.phantom.lumbar_bones import Level, levels, vertebra, vertebral_body
 from bmepipe.phantom.person import Person
-from bmepipe.phantom.points import times
+from bmepipe.phantom.points import down, times, triple
 from bmepipe.phantom.sacrum import (
     sacral_canal,
     sacral_discs,

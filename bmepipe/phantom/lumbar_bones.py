@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from bmepipe.phantom.points import times
+from bmepipe.phantom.points import down, times, triple
 from bmepipe.phantom.shapes import (
     Floats,
     capsule,
@@ -69,18 +69,6 @@ def levels(lordosis: float) -> tuple[Level, ...]:
         Level(row[0], triple(at - middle), lean, row[1], row[2], row[3])
         for row, at, lean in zip(_SPINE, places, leans, strict=True)
     )
-
-
-def down(lean_deg: float) -> np.ndarray:
-    """Return the direction down a spine that leans forward, shape (3,)."""
-    angle = np.deg2rad(lean_deg)
-    return np.array([0.0, -np.sin(angle), -np.cos(angle)])
-
-
-def triple(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the values as floats."""
-    x, y, z = (float(v) for v in values)
-    return x, y, z
 
 
 def vertebral_body(local: Floats, level: Level, grow_mm: float = 0.0) -> Floats:

@@ -57,3 +57,15 @@ def length(points: NDArray) -> Floats:
     found += y * y
     found += z * z
     return np.sqrt(found, out=found)
+
+
+def down(lean_deg: float) -> NDArray:
+    """Return the direction along a spine that leans forward, towards the feet, shape (3,)."""
+    angle = np.deg2rad(lean_deg)
+    return np.array([0.0, -np.sin(angle), -np.cos(angle)])
+
+
+def triple(values: ArrayLike) -> tuple[float, float, float]:
+    """Return three numbers as a tuple."""
+    x, y, z = (float(v) for v in np.asarray(values))
+    return x, y, z

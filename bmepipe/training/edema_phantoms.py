@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bmepipe.models.edema_input import Frame, Scene, make_scene, to_scene
 from bmepipe.phantom.anatomy import Anatomy, site_plan
+from bmepipe.phantom.exam import t1_faults
 from bmepipe.phantom.lesions import check_confounders
 from bmepipe.phantom.protocol import Protocol, site_protocol
 from bmepipe.phantom.sampling import look_through
@@ -100,9 +101,8 @@ def make_examples(site: str, seed: int) -> list[tuple[str, Example]]:
         sequence = fat_suppressed(kind, scan.t1.field_t, rng)
         faults = _faults(anatomy, names, rng)
         content = fill_voxels(anatomy, planes, sequence, scan.thickness_mm)
-        t1_faults = replace(faults, snr=faults.snr * 5, ghost=faults.ghost / 2)
         images = (
-            make_image(t1_content, grid, scan.t1, t1_faults, scan.shift_px, rng),
+            make_image(t1_content, grid, scan.t1, t1_faults(faults), scan.shift_px, rng),
             make_image(content, grid, sequence, faults, scan.shift_px, rng),
         )
         failed = failed_suppression(grid, sequence, faults)
