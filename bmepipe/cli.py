@@ -10,9 +10,8 @@ import json
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +185,7 @@ def batch(arguments: argparse.Namespace) -> int:
 def run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Return the settings of a run: defaults, then the settings file, then flags."""
     from bmepipe.pipeline import RunSettings
+    from bmepipe.settings import read_config
 
     settings = RunSettings()
     if arguments.config is not None:
@@ -201,34 +201,6 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
         "layout": arguments.layout,
     }
     return replace(settings, **{key: value for key, value in flags.items() if value is not None})
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the run settings of a TOML file: tables ``[run]`` and ``[output]``.
-
-    Raises
-    ------
-    BadSettings
-        If the file is missing, no TOML, or holds a key that is not known.
-    """
-    from bmepipe.pipeline import RunSettings
-
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSettings("a TOML settings file", f"{path}: {error}", "correct --config") from error
-    known = {"run": {"site", "detector"}, "output": {"writers", "layout"}}
-    assert set().union(*known.values()) <= {f.name for f in fields(RunSettings)}
-    values: dict[str, Any] = {}
-    for table, content in tables.items():
-        unknown = {table} - set(known) or set(content) - known[table]
-        if unknown:
-            names = ", ".join(f"{t}.{k}" for t, keys in known.items() for k in sorted(keys))
-            raise BadSettings(f"settings among {names}", f"{sorted(unknown)}", f"correct {path}")
-        values |= content
-    if "writers" in values:
-        values["writers"] = tuple(values["writers"])
-    return values
 
 
 def add_series(commands: Any) -> argparse.ArgumentParser:

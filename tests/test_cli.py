@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from bmepipe.cli import main, read_config
+from bmepipe.cli import main
 from bmepipe.pipeline import require_writers
+from bmepipe.settings import read_config
 
 FIXED_NAMES = {
     "edema_mask.nii.gz",

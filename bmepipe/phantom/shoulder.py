@@ -9,10 +9,8 @@ after anatomy, not measured.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from bmepipe.phantom.ankle_courses import ropes
 from bmepipe.phantom.layers import Fields, Layer, cover, film, sheet
@@ -22,7 +20,6 @@ from bmepipe.phantom.points import dot, length
 from bmepipe.phantom.shapes import (
     FAR_MM,
     Floats,
-    capsule,
     ellipsoid,
     f32,
     rotation,
@@ -49,6 +46,7 @@ from bmepipe.phantom.shoulder_courses import (
     NERVES,
     VEINS,
 )
+from bmepipe.phantom.shoulder_mantle import flesh, mantle
 
 TRAITS = {
     "plane_deg": (30.0, 40.0),
@@ -97,14 +95,6 @@ PATTERNS = (
     Pattern("surgical neck", (Spot("humerus", (6, 2, -26), 9.0, (0.2, 0, 1)),), 0.5),
     Pattern("acromion", (_spot("scapula", -4, -10, 37),), 0.4),
 )
-# The hull of the deltoid by height: its middle and half widths in x and y, in mm.
-_CAP = (
-    (-150, -100, -60, -30, 0, 16, 26, 34),
-    (6, 7, 6, 4, 0, -4, -8, -11),
-    (0, -1, -1, -1, -2, -3, -4, -4),
-    (24, 28, 35, 42, 46.5, 43, 35, 25),
-    (26, 30, 37, 43, 46, 44, 40, 32),
-)
 
 
 def fields(points_mm: Floats, person: Person) -> Fields:
@@ -133,8 +123,8 @@ def fields(points_mm: Floats, person: Person) -> Fields:
     for name, lines in (("vein", VEINS), ("artery", ARTERIES), ("nerve", NERVES)):
         found[name] = ropes(points, lines)
     found["cord"] = ropes(points, CORDS)
-    mantle = _mantle(points, _flesh(points_mm, points), found["roof"])
-    found["muscle"], found["seam"] = _muscles(points, *mantle)
+    bellies = mantle(points, flesh(points_mm, points), found["roof"])
+    found["muscle"], found["seam"] = _muscles(points, *bellies)
     found["chest"] = _chest(points_mm)
     found["rib"] = _ribs(points_mm, found["chest"])
     found["height"] = arm[..., 2].copy()
@@ -157,19 +147,8 @@ def skeleton(points_mm: Floats, person: Person) -> Fields:
 
 def body(points_mm: Floats, person: Person) -> Floats:
     """Return the distance to the skin at canonical points; fine on a grid of 4 mm."""
-    flesh = _flesh(points_mm, scapular_frame(points_mm, person))
-    return f32(flesh - np.float32(person.traits["fat_mm"] + 1.5))
-
-
-def _flesh(points_mm: Floats, points: Floats) -> Floats:
-    """Return the distance to the surface beneath the subcutaneous fat."""
-    arm = capsule(points, (4, 0, -70), (6, 0, -220), 43.0)
-    top = capsule(points, (-9, -6, 6), (-110, -10, 25), 39.0)
-    whole = smooth_min(smooth_min(_hull(points), arm, 6.0), top, 8.0)
-    trunk = ellipsoid(points_mm, (-172, -14, -130), (158, 112, 200))
-    whole = smooth_min(whole, trunk, 12.0)
-    front = tube(points, ((-30, 34, 0, 24), (-90, 74, 6, 34)))
-    return smooth_min(whole, front, 10.0)
+    surface = flesh(points_mm, scapular_frame(points_mm, person))
+    return f32(surface - np.float32(person.traits["fat_mm"] + 1.5))
 
 
 def _cortices(arm: Floats, points: Floats) -> Fields:
@@ -226,11 +205,11 @@ def _recess(points: Floats, head: Floats, thick_mm: float) -> tuple[Floats, Floa
     return np.minimum(pouch, subcoracoid), f32(np.maximum(pouch - 1.5, points[..., 2] + 17.0))
 
 
-def _muscles(points: Floats, *mantle: Floats) -> tuple[Floats, Floats]:
+def _muscles(points: Floats, *outer: Floats) -> tuple[Floats, Floats]:
     # The nearest belly, and how near the second is: the seam of fat lies between the two.
     first = np.full(points.shape[:-1], FAR_MM, np.float32)
     second = first.copy()
-    for belly in (*mantle, *_bellies(points)):
+    for belly in (*outer, *_bellies(points)):
         second = np.minimum(second, np.maximum(first, belly))
         first = np.minimum(first, belly)
     return first, second - first
@@ -242,49 +221,6 @@ def _bellies(points: Floats) -> Iterator[Floats]:
         for part in parts[1:]:
             belly = smooth_min(belly, tube(points, part), 2.5)
         yield belly
-
-
-@cache
-def _cap() -> tuple[Floats, ...]:
-    # A smooth curve through the table, finely enough to be read off linearly.
-    height = np.linspace(_CAP[0][0], _CAP[0][-1], 120)
-    return f32(height), *(f32(PchipInterpolator(_CAP[0], row)(height)) for row in _CAP[1:])
-
-
-def _hull(points: Floats) -> Floats:
-    # Distance to a rod of changing, rounded section, closed at its top.
-    height, *rows = _cap()
-    along = points[..., 2]
-    mid_x, mid_y, wide, deep = (np.interp(along, height, row).astype(np.float32) for row in rows)
-    around = np.hypot((points[..., 0] - mid_x) / wide, (points[..., 1] - mid_y) / deep) - 1
-    side, top = f32(around * np.minimum(wide, deep)) + 20.0, along - height[-1] + 16.0
-    corner = np.hypot(np.maximum(side, 0), np.maximum(top, 0))  # its edge is rounded by 20 mm
-    return f32(np.minimum(np.maximum(side, top), 0) + corner - 20.0)
-
-
-def _mantle(points: Floats, flesh: Floats, roof: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the distances to deltoid, trapezius, pectoralis: what lies right under the fat.
-
-    `roof` is the distance to the surface that the deltoid glides on.
-    """
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    # The first two start at clavicle, acromion and spine: one below that line, one above it.
-    line = f32(37.0 - 12.0 * smooth_step(y, -18, -44) + 3.0 * smooth_step(y, 0, 14))
-    edge = f32(x + 40.0 + 0.30 * z - 0.45 * np.maximum(y, 0) + 0.25 * np.maximum(-y - 20, 0))
-    # Down to the shaft of the humerus; thin towards the chest.
-    thick = 18.0 - 5.0 * smooth_step(z, 0, 30) + 9.0 * smooth_step(z, -14, -56)
-    thick = (thick - 13.0 * smooth_step(z, -80, -125)) * np.sqrt(smooth_step(edge, 0, 34))
-    top = f32(z - line + 0.5 * np.maximum(x - 6.0, 0))
-    deltoid = [flesh + 0.8, -flesh - thick, -edge, top, 0.9 - roof]
-    thin = 3.0 + 7.0 * smooth_step(x, -26, -70)
-    trapezius = [flesh + 0.8, -flesh - thin, x + 22.0, line + 2.0 - z]
-    broad = 13.0 * np.sqrt(smooth_step(z, 37, 10))  # from the clavicle downwards
-    pectoralis = [flesh + 0.8, -flesh - broad, edge - 6.0, 14.0 - 0.5 * x - y]
-    return (
-        f32(np.maximum.reduce(deltoid)),
-        f32(np.maximum.reduce(trapezius)),
-        f32(np.maximum.reduce(pectoralis)),
-    )
 
 
 def _chest(points_mm: Floats) -> Floats:

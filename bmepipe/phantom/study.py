@@ -13,11 +13,9 @@ from bmepipe.phantom.exam import other_series, t1_faults
 from bmepipe.phantom.lesions import (
     REGIONAL,
     Blemish,
-    Ground,
     check_confounders,
-    place_edema,
-    place_look_alikes,
 )
+from bmepipe.phantom.placing import Ground, place_edema, place_look_alikes
 from bmepipe.phantom.protocol import Protocol, site_protocol
 from bmepipe.phantom.sampling import look_through
 from bmepipe.phantom.scanner import Content, Faults, fill_voxels, make_image
