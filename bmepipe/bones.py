@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from bmepipe.analysis.column import column_of
 from bmepipe.analysis.labels import check_bones
 from bmepipe.errors import NoBonesFound
 from bmepipe.site import Site, load_site, site_names
@@ -87,9 +88,10 @@ def named_bones(
 def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     """Return a line if vertebrae could only be numbered, not named."""
     names = {bone.name for bone in site.bones if (bones.data == bone.label).any()}
-    if not any(name.startswith("vertebra_") for name in names):
+    column = column_of(site)
+    if column is None or not any(name.startswith("vertebra_") for name in names):
         return ()
-    start = "C2" if site.name == "cervical" else "sacrum"
     return (
-        f"levels unknown: no {start} in view to count from; vertebrae are numbered from the top",
+        f"levels unknown: no {column.anchor_bone} in view to count from; "
+        "vertebrae are numbered from the top",
     )

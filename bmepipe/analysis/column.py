@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from bmepipe.site import Site
+
 CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
 # The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
 S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
@@ -25,8 +27,9 @@ class Column:
     ----------
     names : tuple of str
         Of its vertebrae, counted from the anchor.
-    anchor : str
-        The kind of bone that the count begins at: without it in view the levels are unknown.
+    anchor, anchor_bone : str
+        The kind of bone that the count begins at, and its name: without it in view the levels are
+        unknown.
     upwards : bool
         Whether the count goes up from it.
     least_anchor_ml : float
@@ -41,6 +44,7 @@ class Column:
 
     names: tuple[str, ...]
     anchor: str
+    anchor_bone: str
     upwards: bool
     least_anchor_ml: float
     core_depth_mm: float
@@ -53,11 +57,17 @@ class Column:
 # Steps: the smallest adult's lumbar bodies are 25 mm apart, the tallest's 42; cervical ones 14 to
 # 25.
 LUMBAR = Column(
-    ("L5", "L4", "L3", "L2", "L1", "T12"), "sacrum", True, 5.0, 5.0, 0.8, 2.0, 23.0, 48.0
+    ("L5", "L4", "L3", "L2", "L1", "T12"), "sacrum", "sacrum", True, 5.0, 5.0, 0.8, 2.0, 23.0, 48.0
 )  # fmt: skip
 CERVICAL = Column(
-    ("C3", "C4", "C5", "C6", "C7", "T1"), "axis", False, 1.0, 3.5, 0.1, 0.5, 12.0, 28.0
+    ("C3", "C4", "C5", "C6", "C7", "T1"), "axis", "C2", False, 1.0, 3.5, 0.1, 0.5, 12.0, 28.0
 )  # fmt: skip
+
+
+def column_of(site: Site) -> Column | None:
+    """Return the part of the spine that a site shows, if it shows one."""
+    names = {bone.name for bone in site.bones}
+    return next((column for column in (LUMBAR, CERVICAL) if names & set(column.names)), None)
 
 
 def split_vertebrae(

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.column import (
-    CERVICAL,
-    LUMBAR,
     Column,
+    column_of,
     name_levels,
     number_from_top,
     piece_of_s1,
@@ -60,9 +59,9 @@ def site_bones(
     for name, label in kind_of.items():
         if name in numbers:
             found[kinds == label] = numbers[name]
-    if "axis" in kind_of and "C2" in numbers:
-        found[kinds == kind_of["axis"]] = numbers["C2"]
-    column = next((c for c in (LUMBAR, CERVICAL) if numbers.keys() & set(c.names)), None)
+    column = column_of(site)
+    if column is not None and column.anchor in kind_of and column.anchor_bone in numbers:
+        found[kinds == kind_of[column.anchor]] = numbers[column.anchor_bone]
     if "vertebra" in kind_of and column is not None:
         _name_vertebrae(found, kinds, kind_of, numbers, column, spacing_mm, certainty)
     if "hip_bone" in kind_of and {"ilium_left", "ilium_right"} <= numbers.keys():
