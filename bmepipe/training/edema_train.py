@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +19,7 @@ from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_network import build_edema_network
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import batches, load_examples
-from bmepipe.training.state import fresh, record, restore, save, step
-from bmepipe.training.train import draw_curve
+from bmepipe.training.state import CHECKPOINT, fresh, restore, run
 
 
 @dataclass(frozen=True)
@@ -94,34 +92,22 @@ def train_edema(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     state = fresh(lambda: build_edema_network(config.network).to(device), config.weight_decay)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         restore(state, checkpoint, device)
     held_out = [load_example(path) for path in files_of(config.held_out)]
     # Other samples after every resumption than before it.
     rng = np.random.default_rng([config.seed, state.iteration])
     stream = batches(load_examples(files_of(config.pattern)), config.batch, rng)
-    budget_s = math.inf if minutes is None else 60 * minutes
-    started = before = saved = validated = time.monotonic()
-    losses: list[float] = []
-    for batch in stream:
-        placed = [part.to(device) for part in batch]
-        losses.append(step(state, config, partial(_loss, config, placed)))
-        now = time.monotonic()
-        state.trained_s += now - before
-        before = now
-        done = now - started > budget_s or state.trained_s > 60 * config.minutes
-        if done or now - validated > 60 * config.validate_minutes:
-            dice, false = validate(state.ema, held_out, config.multiple)
-            record(folder, state, losses, {"dice": dice, "false_voxels": false})
-            losses, validated, before = [], time.monotonic(), time.monotonic()
-        if done or now - saved > 60 * config.checkpoint_minutes:
-            save(state, checkpoint, {"network": config.network})
-            saved = time.monotonic()
-        if done:
-            break
-    draw_curve(folder)
-    return checkpoint
+    return run(
+        state, config, folder, stream, partial(_loss, config),
+        lambda net: _named(*validate(net, held_out, config.multiple)),
+        {"network": config.network}, minutes, device,
+    )  # fmt: skip
+
+
+def _named(dice: float, false: float) -> dict[str, float]:
+    return {"dice": dice, "false_voxels": false}
 
 
 def edema_loss(logits: Tensor, edema: Tensor, weight: Tensor, dice_weight: float) -> Tensor:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+CHECKPOINT = "checkpoint.pt"
 
 
 class Schedule(Protocol):
@@ -27,6 +31,14 @@ class Schedule(Protocol):
     @property
     def warmup_iterations(self) -> int:
         """How long the rate rises."""
+
+    @property
+    def checkpoint_minutes(self) -> float:
+        """Between two checkpoints."""
+
+    @property
+    def validate_minutes(self) -> float:
+        """Between two validations."""
 
     @property
     def ema_decay(self) -> float:
@@ -95,6 +107,57 @@ def _follow(ema: torch.nn.Module, net: torch.nn.Module, decay: float) -> None:
             mean.copy_(value)
 
 
+def run(
+    state: State,
+    schedule: Schedule,
+    folder: Path,
+    batches: Iterable[Sequence[Tensor]],
+    loss_of: Callable[[Sequence[Tensor], torch.nn.Module], Tensor],
+    scores_of: Callable[[torch.nn.Module], dict[str, float]],
+    stored: dict[str, Any],
+    minutes: float | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Train until the planned end, or for `minutes`; return the checkpoint's path.
+
+    Parameters
+    ----------
+    state : State
+    schedule : Schedule
+    folder : Path
+        Of the checkpoint and the curve.
+    batches : iterable of sequence of Tensor
+    loss_of : callable (batch, network) -> Tensor
+    scores_of : callable (network) -> dict of str to float
+        Validates the running mean.
+    stored : dict
+        Settings that the checkpoint keeps.
+    minutes : float, optional
+    device : str
+    """
+    checkpoint = folder / CHECKPOINT
+    budget_s = math.inf if minutes is None else 60 * minutes
+    started = before = saved = validated = time.monotonic()
+    losses: list[float] = []
+    for batch in batches:
+        placed = [part.to(device) for part in batch]
+        losses.append(step(state, schedule, partial(loss_of, placed)))
+        now = time.monotonic()
+        state.trained_s += now - before
+        before = now
+        done = now - started > budget_s or state.trained_s > 60 * schedule.minutes
+        if done or now - validated > 60 * schedule.validate_minutes:
+            record(folder, state, losses, scores_of(state.ema))
+            losses, validated, before = [], time.monotonic(), time.monotonic()
+        if done or now - saved > 60 * schedule.checkpoint_minutes:
+            save(state, checkpoint, stored)
+            saved = time.monotonic()
+        if done:
+            break
+    draw_curve(folder)
+    return checkpoint
+
+
 def save(state: State, path: Path, settings: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all, with the settings that exporting needs."""
     temporary = path.with_suffix(".part")
@@ -129,3 +192,18 @@ def record(folder: Path, state: State, losses: Sequence[float], scores: dict[str
         loss = sum(losses) / max(1, len(losses))
         row = [state.iteration, f"{state.trained_s / 60:.1f}", f"{loss:.4f}"]
         writer.writerow([*row, *(f"{value:.4f}" for value in scores.values())])
+
+
+def draw_curve(folder: Path) -> None:
+    """Draw ``curve.csv`` as ``curve.png``."""
+    import matplotlib.pyplot as plt
+
+    with (folder / "curve.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figure, axis = plt.subplots(figsize=(6, 4))
+    for key in [k for k in rows[0] if k not in ("iteration", "minutes")]:
+        axis.plot([float(r["minutes"]) for r in rows], [float(r[key]) for r in rows], label=key)
+    axis.set_xlabel("minutes")
+    axis.legend()
+    figure.savefig(folder / "curve.png", dpi=80)
+    plt.close(figure)

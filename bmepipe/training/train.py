@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from bmepipe.models.network import build_network
 from bmepipe.training.samples import SampleStream, SourceGroup, validation_set
-from bmepipe.training.state import fresh, record, restore, save, step
+from bmepipe.training.state import CHECKPOINT, fresh, restore, run
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def train(
         lambda: build_network(config.network).to(device, memory_format=torch.channels_last_3d),  # type: ignore[call-overload]
         config.weight_decay,
     )
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         restore(state, checkpoint, device)
     elif config.start_from:
@@ -134,27 +131,10 @@ def train(
         stream, batch_size=None, num_workers=config.workers,
         prefetch_factor=3 if config.workers else None,
     )  # fmt: skip
-    budget_s = math.inf if minutes is None else 60 * minutes
-    started = last = saved = validated = time.monotonic()
-    losses: list[float] = []
-    for batch in loader:
-        placed = [part.to(device) for part in batch]
-        losses.append(step(state, config, partial(_loss, config, placed)))
-        now = time.monotonic()
-        state.trained_s += now - last
-        last = now
-        done = now - started > budget_s or state.trained_s > 60 * config.minutes
-        if done or now - validated > 60 * config.validate_minutes:
-            dice = validate(state.ema, held_out, device)
-            record(folder, state, losses, {f"dice_{k}": v for k, v in enumerate(dice, start=1)})
-            losses, validated, last = [], time.monotonic(), time.monotonic()
-        if done or now - saved > 60 * config.checkpoint_minutes:
-            save(state, checkpoint, config.stored)
-            saved = time.monotonic()
-        if done:
-            break
-    draw_curve(folder)
-    return checkpoint
+    return run(
+        state, config, folder, loader, _loss,
+        lambda net: _named(validate(net, held_out, device)), config.stored, minutes, device,
+    )  # fmt: skip
 
 
 def dice_and_cross_entropy(logits: Tensor, bones: Tensor, inside: Tensor) -> Tensor:
@@ -196,7 +176,11 @@ def validate(
     return [_mean_known(column) for column in zip(*scores, strict=True)]
 
 
-def _loss(config: TrainConfig, batch: Sequence[Tensor], net: torch.nn.Module) -> Tensor:
+def _named(dice: Sequence[float]) -> dict[str, float]:
+    return {f"dice_{number}": value for number, value in enumerate(dice, start=1)}
+
+
+def _loss(batch: Sequence[Tensor], net: torch.nn.Module) -> Tensor:
     image, bones, inside = batch
     # On processors half precision is no faster, for the reordering between layers.
     with torch.autocast(image.device.type, torch.bfloat16, enabled=image.is_cuda):
@@ -215,21 +199,6 @@ def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
                 slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True)
             )
             own[both] = stored[name][both].to(own.device)
-
-
-def draw_curve(folder: Path) -> None:
-    """Draw ``curve.csv`` as ``curve.png``."""
-    import matplotlib.pyplot as plt
-
-    with (folder / "curve.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    figure, axis = plt.subplots(figsize=(6, 4))
-    for key in [k for k in rows[0] if k not in ("iteration", "minutes")]:
-        axis.plot([float(r["minutes"]) for r in rows], [float(r[key]) for r in rows], label=key)
-    axis.set_xlabel("minutes")
-    axis.legend()
-    figure.savefig(folder / "curve.png", dpi=80)
-    plt.close(figure)
 
 
 def _dice(found: Tensor, truth: Tensor) -> float:
