@@ -1,8 +1,8 @@
 """Print how the pure analysis agrees with readers on real sacroiliac scans, where these are there.
 
-    python scripts/sij_table.py [FOLDER] [--ablation]
+    python scripts/sij_table.py [FOLDER] [--ablation] [--bones region|network]
 
-FOLDER holds a folder per case with t1, stir, bone_region and edema_reader*_trial* as NIfTI files.
+The contrast rule, in the region drawn by hand or in the bones that the network finds. FOLDER holds a folder per case with t1, stir, bone_region and edema_reader*_trial* as NIfTI files.
 It is local data, never part of the project; without it the script says so and stops.
 """
 
@@ -20,6 +20,7 @@ from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.labels import check_bones
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.quality import assess
+from bmepipe.bones import bone_model
 from bmepipe.evaluate import CaseAgreement, evaluate_case, evaluate_cases, summary
 from bmepipe.io.nifti import load, load_labels
 from bmepipe.site import Site, load_site
@@ -95,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--bones", choices=["region", "network"], default="region")
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():
         print(f"no real scans at {arguments.folder}: nothing to measure")
@@ -102,6 +104,8 @@ def main() -> None:
     site = load_site("sacroiliac")
     folders = sorted(f.parent for f in arguments.folder.glob("*/stir.nii.gz"))
     cases = [(folder.name, *read_case(folder, site)) for folder in folders]
+    if arguments.bones == "network":
+        cases = [(name, pair, bone_model(pair, site), read) for name, pair, _, read in cases]
     for name, run in ABLATIONS.items() if arguments.ablation else [("all", table)]:
         start = time.perf_counter()
         evaluation = evaluate_cases(run(cases, site))
