@@ -181,7 +181,26 @@ def pelvis_source(folder: Path) -> np.ndarray:
         print("  ", name, f"{solid.sum() / 1000:.0f} mL")
     step = SPACING_MM
     index = [np.minimum((np.arange(int(n / step)) * step).astype(int), n - 1) for n in labels.shape]
-    return np.ascontiguousarray(labels[np.ix_(*index)][::-1, ::-1])
+    return with_sacral_roots(np.ascontiguousarray(labels[np.ix_(*index)][::-1, ::-1]))
+
+
+def with_sacral_roots(labels: np.ndarray) -> np.ndarray:
+    """Return labels whose sacral canal holds fluid, and whose foramina roots in fat, axes RAS.
+
+    Both are bright on fat-suppressed images; a network that has not seen them calls them bone.
+    """
+    sacrum = labels == TISSUES["sacrum"]
+    reach = round(9.0 / SPACING_MM)
+    solid = ndimage.distance_transform_edt(~sacrum) <= reach
+    solid = ndimage.distance_transform_edt(solid) > reach
+    pocket = solid & (labels == 0)
+    depth_mm = ndimage.distance_transform_edt(pocket) * SPACING_MM
+    middle = np.argwhere(sacrum)[:, 0].mean()
+    aside_mm = np.abs(np.arange(labels.shape[0]) - middle)[:, None, None] * SPACING_MM
+    canal = (aside_mm < 12.0) & (depth_mm > 1.5)
+    root = (aside_mm >= 12.0) & (depth_mm > 2.5)
+    names = np.select([canal, root], [TISSUES["csf"], TISSUES["nerve"]], TISSUES["fat"])
+    return np.where(pocket, names, labels).astype(labels.dtype)
 
 
 def with_flesh(labels: np.ndarray, seed: int) -> np.ndarray:

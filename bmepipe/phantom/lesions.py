@@ -139,6 +139,8 @@ LOOK_ALIKES: Mapping[str, LookAlike] = MappingProxyType(
 REGIONAL: Mapping[str, int] = MappingProxyType(
     {"growth_plate": 6, "fat_sat_failure": 8, "ghosts": 9}
 )
+# Bone whose voxel takes in joint fluid, cartilage or disc: every scanner makes it, nobody asks for it.
+PARTIAL_VOLUME = 11
 
 
 def confounder_names() -> list[str]:

@@ -11,7 +11,7 @@ from scipy import fft
 
 from bmepipe.phantom.anatomy import Anatomy
 from bmepipe.phantom.layers import Fields, Layer, cover
-from bmepipe.phantom.lesions import EDEMA, LOOK_ALIKES, REGIONAL
+from bmepipe.phantom.lesions import EDEMA, LOOK_ALIKES, PARTIAL_VOLUME, REGIONAL
 from bmepipe.phantom.sampling import Planes
 from bmepipe.phantom.shapes import Floats, f32
 from bmepipe.phantom.tissue import TISSUES, Sequence, Technique, fat_weight, image_signal, signals
@@ -19,6 +19,12 @@ from bmepipe.volume import Grid
 
 _THREADS = 2
 _TEXTURE = 0.05  # coefficient of variation of the trabecular texture
+_WATERY = ("cartilage", "fluid", "synovium", "disc", "csf")  # neighbours brighter than marrow
+_WATERY_SHARE = 0.2  # of a voxel of bone: enough to make it as bright as edema
+
+
+# Of each tissue: the signal of its water and of its fat, and 1 where it is watery.
+Palette = dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +69,9 @@ def fill_voxels(
     content = Content(
         pools[0], pools[1], shares[0], shares[1], shares[2], np.zeros(shape, np.uint8)
     )
-    palette = {name: signals(name, sequence) for name in TISSUES}
+    palette: Palette = {name: signals(name, sequence) for name in TISSUES}
+    if count_bones:
+        palette = {name: (*pair, float(name in _WATERY)) for name, pair in palette.items()}
     profile = _profile(planes.offsets_mm, thickness_mm)
 
     def one(k: int) -> None:
@@ -85,7 +93,7 @@ def _fill_slice(
     anatomy: Anatomy,
     planes: Planes,
     k: int,
-    palette: dict[str, tuple[float, float]],
+    palette: Palette,
     profile: Floats,
     content: Content,
 ) -> None:
@@ -105,8 +113,14 @@ def _fill_slice(
                 place = (*_shifted(box, tile.window), k)
                 _count(content, number, place, part, bone, step)
         texture = profile[:, None, None] * (1 + np.float32(_TEXTURE) * f["fine"])
-        content.water[(*tile.window, k)] = (picture.water * texture).sum(0)
-        content.fat[(*tile.window, k)] = (picture.fat * texture).sum(0)
+        place = (*tile.window, k)
+        content.water[place] = (picture.pools[0] * texture).sum(0)
+        content.fat[place] = (picture.pools[1] * texture).sum(0)
+        if len(content.bones):
+            bone = content.bones[(slice(None), *place)].max(0) >= 0.5
+            watery = picture.pools[2].mean(0) >= _WATERY_SHARE
+            labels = content.look_alikes[place]
+            labels[bone & watery & (labels == 0)] = PARTIAL_VOLUME
 
 
 def _box(inside: NDArray[np.bool_]) -> tuple[slice, slice] | None:
@@ -150,16 +164,17 @@ def _count(
 
 
 class _Picture:
-    """Two images, water and fat, on which tissues are laid over one another."""
+    """Images on which tissues are laid over one another: water, fat, and the share of what is watery."""
 
-    def __init__(self, shape: tuple[int, ...], palette: dict[str, tuple[float, float]]) -> None:
-        self.water, self.fat = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    def __init__(self, shape: tuple[int, ...], palette: Palette) -> None:
+        count = len(next(iter(palette.values())))
+        self.pools = np.zeros((count, *shape), np.float32)
         self._palette = palette
 
     def cut(self, box: tuple[slice, slice]) -> _Picture:
         """Return a part of it; painting there paints here."""
         part = _Picture((0,), self._palette)
-        part.water, part.fat = (pool[:, box[0], box[1]] for pool in (self.water, self.fat))
+        part.pools = self.pools[:, :, box[0], box[1]]
         return part
 
     def paint(self, layers: list[Layer], *, within: Floats | None = None) -> None:
@@ -167,10 +182,8 @@ class _Picture:
             if layer.opacity.max() <= 0:
                 continue
             opacity = layer.opacity if within is None else layer.opacity * within
-            for pool, signal in zip(
-                (self.water, self.fat), self._palette[layer.tissue], strict=True
-            ):
-                pool += opacity * (np.float32(signal) - pool)
+            for pool, value in zip(self.pools, self._palette[layer.tissue], strict=True):
+                pool += opacity * (np.float32(value) - pool)
 
 
 def _blemishes(f: Fields) -> list[Layer]:

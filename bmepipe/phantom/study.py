@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bmepipe.phantom.anatomy import Anatomy, make_anatomy, site_plan
 from bmepipe.phantom.exam import other_series, t1_faults
 from bmepipe.phantom.lesions import (
+    PARTIAL_VOLUME,
     REGIONAL,
     Blemish,
     check_confounders,
@@ -55,7 +56,7 @@ class Phantom:
     edema : Volume of bool
         Voxels at least half filled by edema.
     confounders : Volume of uint8
-        Labels of `lesions.LOOK_ALIKES` and `lesions.REGIONAL`.
+        Labels of `lesions.LOOK_ALIKES` and `lesions.REGIONAL`, and `lesions.PARTIAL_VOLUME`.
     not_assessable : Volume of bool
         Marrow where the fat suppression failed.
     measurements : tuple of BoneMeasurement
@@ -231,8 +232,8 @@ def _with_truth(
     bones = paint_bones(content, anatomy.plan.BONES, site)
     edema = content.edema.sum(0) >= 0.5
     failed = _failed(grid, faults) & (content.marrow.sum(0) > 0.5)
-    labels = np.where(failed & (content.look_alikes == 0), REGIONAL["fat_sat_failure"], 0)
-    labels = np.where(content.look_alikes > 0, content.look_alikes, labels).astype(np.uint8)
+    labels = content.look_alikes.copy()
+    labels[failed & np.isin(labels, (0, PARTIAL_VOLUME))] = REGIONAL["fat_sat_failure"]
     held = edema_points(anatomy)
     lesions = lesion_rows(anatomy, held)
     case = f"phantom-{anatomy.site}-{seed}"

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from bmepipe.errors import BadSettings, UnknownChoice
 from bmepipe.phantom.anatomy import make_anatomy, phantom_sites
-from bmepipe.phantom.lesions import LOOK_ALIKES, REGIONAL, check_confounders, confounder_names
+from bmepipe.phantom.lesions import (
+    LOOK_ALIKES,
+    PARTIAL_VOLUME,
+    REGIONAL,
+    check_confounders,
+    confounder_names,
+)
 from bmepipe.phantom.protocol import Protocol, coarse, parse_protocol, site_protocol
 from bmepipe.phantom.study import Phantom, diseased_anatomy, make_phantom
 from bmepipe.phantom.tissue_map import tissue_map
@@ -81,12 +88,24 @@ def test_edema_is_brighter_and_darker_as_it_must_be(knee: Phantom) -> None:
 
 def test_look_alikes_and_failed_fat_saturation_are_labelled(knee: Phantom) -> None:
     labels = set(np.unique(knee.confounders.data)) - {0}
-    assert labels == {LOOK_ALIKES["cyst"].label, REGIONAL["fat_sat_failure"]}
+    assert labels == {LOOK_ALIKES["cyst"].label, REGIONAL["fat_sat_failure"], PARTIAL_VOLUME}
     failed = knee.not_assessable.data
     marrow = (knee.bones.data > 0) & ~knee.edema.data & (knee.confounders.data != 3)
     assert np.median(knee.t2fs.data[failed & marrow]) > 1.5 * np.median(
         knee.t2fs.data[marrow & ~failed]
     )
+
+
+def test_bone_that_shares_its_voxels_with_the_joint_is_labelled(knee: Phantom) -> None:
+    shared = knee.confounders.data == PARTIAL_VOLUME
+    bone = knee.bones.data > 0
+    assert bone[shared].all()
+    assert 0.002 < shared.sum() / bone.sum() < 0.1
+    rim = bone & ~ndimage.binary_erosion(bone)
+    assert rim[shared].mean() > 0.9
+    # Fluid and cartilage are bright, the cortex that the other voxels of the rim hold is not.
+    cortical = rim & ~shared & ~knee.edema.data & (knee.confounders.data == 0)
+    assert np.median(knee.t2fs.data[shared]) > 1.3 * np.median(knee.t2fs.data[cortical])
 
 
 def test_growth_plates_are_bright_lines_with_their_own_label() -> None:
