@@ -2,7 +2,8 @@
 
     python scripts/sij_table.py [FOLDER] [--ablation] [--bones region|network]
 
-The contrast rule, in the region drawn by hand or in the bones that the network finds. FOLDER holds a folder per case with t1, stir, bone_region and edema_reader*_trial* as NIfTI files.
+The contrast rule, in the region drawn by hand or in the bones that the network finds. FOLDER holds
+a folder per case with t1, stir, bone_region and edema_reader*_trial* as NIfTI files.
 It is local data, never part of the project; without it the script says so and stops.
 """
 

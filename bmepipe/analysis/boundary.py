@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.outline import snap_slice
+from bmepipe.analysis.walker import settle_borders
 
 
 def refine_bones(
@@ -28,10 +29,11 @@ def refine_bones(
     Returns
     -------
     ndarray of uint8, same shape
-        In each slice, across the coarsest axis, the outline of the coarse label is moved by a few
-        millimetres (`outline.snap_slice`). Where two bones meet, each keeps what was its own.
+        Borders are first settled in space (`walker.settle_borders`); then in each slice, across the
+        coarsest axis, outlines are moved by a few millimetres (`outline.snap_slice`). Where two
+        bones meet, each keeps what was its own.
     """
-    coarse = most_probable(probability)
+    coarse = settle_borders(most_probable(probability), images, spacing_mm)
     axis = int(np.argmax(spacing_mm))
     slices = np.moveaxis(coarse, axis, 0)
     stacks = [np.moveaxis(image, axis, 0) for image in images]

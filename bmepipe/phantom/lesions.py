@@ -139,7 +139,7 @@ LOOK_ALIKES: Mapping[str, LookAlike] = MappingProxyType(
 REGIONAL: Mapping[str, int] = MappingProxyType(
     {"growth_plate": 6, "fat_sat_failure": 8, "ghosts": 9}
 )
-# Bone whose voxel takes in joint fluid, cartilage or disc: every scanner makes it, nobody asks for it.
+# Bone whose voxel takes in joint fluid, cartilage or disc: every scanner makes it, unasked.
 PARTIAL_VOLUME = 11
 
 

@@ -1,9 +1,10 @@
 """The vertebrae T12 to L5: their places on a lordotic curve, their sizes and their shapes.
 
-L5, 34.8 mm deep and 26.8 mm high, lies within one standard deviation of 196 people on CT: 35.7 SD 3.5
-mm deep, 30.3 SD 1.9 mm high in front and 26.3 SD 1.9 mm behind (Cook and Baker 2021, Int J Spine Surg
-15:1072). How sizes grow from T12 to L5 follows Panjabi et al. 1992 (10.1097/00007632-199203000-00009)
-and Zhou et al. 2000 (10.1007/s005860050235), from memory, not checked against the originals.
+L5, 34.8 mm deep and 26.8 mm high, lies within one standard deviation of 196 people on CT: 35.7 SD
+3.5 mm deep, 30.3 SD 1.9 mm high in front and 26.3 SD 1.9 mm behind (Cook and Baker 2021, Int J
+Spine Surg 15:1072). How sizes grow from T12 to L5 follows Panjabi et al. 1992
+(10.1097/00007632-199203000-00009) and Zhou et al. 2000 (10.1007/s005860050235), from memory, not
+checked against the originals.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def _count(
 
 
 class _Picture:
-    """Images on which tissues are laid over one another: water, fat, and the share of what is watery."""
+    """Images on which tissues are laid over one another: water, fat, the share of the watery."""
 
     def __init__(self, shape: tuple[int, ...], palette: Palette) -> None:
         count = len(next(iter(palette.values())))
