@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import torch
 
 _KEYS = {"in_channels", "out_channels", "channels", "strides", "num_res_units"}
-_OPTIONAL = {"fold"}
 
 
 def build_network(settings: dict[str, Any]) -> torch.nn.Module:
@@ -19,9 +18,7 @@ def build_network(settings: dict[str, Any]) -> torch.nn.Module:
     Parameters
     ----------
     settings : dict
-        ``in_channels``, ``out_channels``, ``channels``, ``strides``, ``num_res_units`` and, with
-        `fold_voxels`, ``fold``: the features of the last layer between the folded network and its
-        output.
+        ``in_channels``, ``out_channels``, ``channels``, ``strides`` and ``num_res_units``.
 
     Raises
     ------
@@ -30,61 +27,21 @@ def build_network(settings: dict[str, Any]) -> torch.nn.Module:
     """
     from monai.networks.nets import UNet
 
-    if set(settings) - _OPTIONAL != _KEYS:
+    if set(settings) != _KEYS:
         raise ModelDamaged(
             f"network settings {', '.join(sorted(_KEYS))}",
             ", ".join(sorted(settings)),
             "restore the model folder",
         )
-    inputs, outputs = int(settings["in_channels"]), int(settings["out_channels"])
-    features = int(settings.get("fold", 0))
-    unet = UNet(
+    return UNet(
         spatial_dims=3,
-        in_channels=8 * inputs if features else inputs,
-        out_channels=features or outputs,
+        in_channels=int(settings["in_channels"]),
+        out_channels=int(settings["out_channels"]),
         channels=tuple(settings["channels"]),
         strides=tuple(settings["strides"]),
         num_res_units=int(settings["num_res_units"]),
         norm="INSTANCE",
     )
-    return _folded(unet, features, outputs) if features else unet
-
-
-def _folded(unet: torch.nn.Module, features: int, outputs: int) -> torch.nn.Module:
-    """Return the network that works on blocks of 2 x 2 x 2 voxels as channels of one.
-
-    Layers with few channels at full resolution cost most of a processor's time, for copying and not
-    for arithmetic: folded, a step of training took 1.0 s instead of 2.6 s at more weights.
-    """
-    import torch
-
-    class Folded(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.unet = unet
-            self.head = torch.nn.Conv3d(features, 8 * outputs, 1)
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return unfold_voxels(self.head(self.unet(fold_voxels(image))))
-
-    return Folded()
-
-
-def fold_voxels(image: torch.Tensor) -> torch.Tensor:
-    """Return blocks of 2 x 2 x 2 voxels as channels: (n, c, x, y, z) to (n, 8c, x/2, y/2, z/2)."""
-    import torch
-
-    n, c, x, y, z = image.shape
-    blocks = image.reshape(n, c, x // 2, 2, y // 2, 2, z // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
-    folded = blocks.reshape(n, 8 * c, x // 2, y // 2, z // 2)
-    return folded.contiguous(memory_format=torch.channels_last_3d)
-
-
-def unfold_voxels(image: torch.Tensor) -> torch.Tensor:
-    """Return what `fold_voxels` folded."""
-    n, c, x, y, z = image.shape
-    blocks = image.reshape(n, c // 8, 2, 2, 2, x, y, z).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return blocks.reshape(n, c // 8, 2 * x, 2 * y, 2 * z)
 
 
 def normalise(image: torch.Tensor, inside: torch.Tensor, *, flatten: bool = False) -> torch.Tensor:

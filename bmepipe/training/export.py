@@ -81,7 +81,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "network_data_format": _data_format(labels),
         "labels": labels,
     }
-    multiple = 2 if stored["network"].get("fold") else 1
+    multiple = 1
     for stride in stored["network"]["strides"]:
         multiple *= stride
     inference = {

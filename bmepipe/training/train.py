@@ -40,8 +40,6 @@ class TrainConfig:
         Of the network's isotropic grid.
     flatten : bool
         Whether the image is divided by its surroundings' mean first; `models.network.normalise`.
-    fold : int
-        With it, the network sees blocks of 2 x 2 x 2 voxels; of `models.network.build_network`.
     threads : int
         Of the training step; 0 leaves it to torch. Two trainings side by side on two cores, one
         thread each, are faster than one after the other.
@@ -68,20 +66,18 @@ class TrainConfig:
     targets: tuple[str, ...] = ()
     spacing_mm: float = 2.0
     flatten: bool = False
-    fold: int = 0
     threads: int = 0
 
     @property
     def network(self) -> dict[str, Any]:
         """The part of the settings that builds the network."""
-        settings = {
+        return {
             "in_channels": 1,
             "out_channels": self.out_channels,
             "channels": list(self.channels),
             "strides": list(self.strides),
             "num_res_units": self.num_res_units,
         }
-        return settings | ({"fold": self.fold} if self.fold else {})
 
     @property
     def stored(self) -> dict[str, Any]:

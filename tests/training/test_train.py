@@ -227,15 +227,6 @@ def test_the_shipped_settings_can_be_read(path: Path) -> None:
     assert weights * 2 < 11e6  # half precision
 
 
-def test_a_folded_network_trains_and_loads_back(config: TrainConfig, tmp_path: Path) -> None:
-    folded = replace(config, channels=(4, 6), strides=(1,), fold=3, threads=1)
-    checkpoint = train(folded, tmp_path, minutes=0.0)
-    assert stored(checkpoint)["network"]["fold"] == 3
-    bundle = load_bundle(export_bundle(checkpoint, CARD, tmp_path))
-    assert bundle.multiple == 2
-    assert bundle.network(torch.rand(1, 1, 4, 6, 8)).shape == (1, 3, 4, 6, 8)
-
-
 def test_a_training_starts_from_a_shipped_model(config: TrainConfig, tmp_path: Path) -> None:
     folder = export_bundle(train(config, tmp_path, minutes=0.0), CARD, tmp_path)
     net = build_network(config.network)
