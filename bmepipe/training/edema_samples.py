@@ -188,12 +188,17 @@ def vary_signals(patch: Patch, with_t1: bool, rng: np.random.Generator) -> tuple
     """Return both signals with other gain, shading, texture, lesion contrast, blur and noise."""
     shape = patch.edema.shape
     shading = rng.uniform(0, 0.12) * smooth_noise(shape, 40, rng)
-    texture = rng.uniform(0, 0.10) * smooth_noise(shape, rng.uniform(1.5, 8), rng)
+    texture = rng.uniform(0, 0.20) * smooth_noise(shape, rng.uniform(1.0, 8), rng)
+    # Patients' marrow is patchier than phantoms': more fat is brighter on T1 and darker suppressed.
+    patches = rng.uniform(0, 0.20) * smooth_noise(shape, rng.uniform(1.0, 8), rng)
+    texture = texture - np.float32(rng.uniform(-0.3, 1.0)) * patches
     fs = patch.t2fs * (1 + np.float32(rng.uniform(-0.35, 0.3)) * patch.edema)
     fs = fs * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.normal(0, 0.08))
     ratio = np.exp(fs + shading + texture)
-    t1 = (1 + patch.t1 * (1 - np.float32(rng.uniform(0, 0.8)) * patch.edema)) * np.exp(
-        np.float32(rng.normal(0, 0.05)) - 0.5 * shading
+    # Edema is often as bright on T1 as the patchy marrow around it (ratios of 0.5 to 1.04).
+    fading = np.float32(1.0 if rng.random() < 0.25 else rng.uniform(0, 0.9))
+    t1 = (1 + patch.t1 * (1 - fading * patch.edema)) * np.exp(
+        np.float32(rng.normal(0, 0.05)) - 0.5 * shading + patches
     )
     if rng.random() < 0.4:
         sigma = (0, *[rng.uniform(0.2, 0.7)] * 2)
