@@ -87,6 +87,8 @@ class Site:
     joint_reach_mm : float, optional
         For a site that is a joint between two bones: candidates farther than this from its line are
         not edema of this joint and are rejected with that reason. None: no such rule.
+    joint_between : tuple of tuple of str
+        The bones on either side of that joint, where labels tell them apart.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Site:
     words: tuple[str, ...] = ()
     joint_reach_mm: float | None = None
     shown_ml: Mapping[str, float] = field(default_factory=dict)
+    joint_between: tuple[tuple[str, ...], ...] = ()
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
@@ -158,6 +161,7 @@ def parse_site(name: str, table: dict[str, Any]) -> Site:
     row = {**table, "name": name, "bones": bones, "rules": MappingProxyType(rules)}
     row["shown_ml"] = MappingProxyType(dict(row.get("shown_ml", {})))
     row["planes"], row["words"] = tuple(row.get("planes", ())), tuple(row.get("words", ()))
+    row["joint_between"] = tuple(map(tuple, row.get("joint_between", ())))
     return _build(Site, row, name)
 
 

@@ -1,4 +1,4 @@
-"""The line of a joint between two bones, where labels do not give it.
+"""The line of a joint between two bones: from their labels, or where these do not give it.
 
 At the sacroiliac joint the bones are often drawn as one region around the joint; what edema means
 there depends on how near the joint it lies (ASAS: subchondral or periarticular).
@@ -6,11 +6,13 @@ there depends on how near the joint it lies (ASAS: subchondral or periarticular)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import Marrow, smooth_in_plane
+from bmepipe.analysis.marrow import Marrow, depth_mm, smooth_in_plane
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 
@@ -19,6 +21,28 @@ BRIGHT_T1_RATIO = 0.75
 FLANK_MM = 10.0  # marrow lies within this on both sides of a joint, and not of an outer cortex
 MIDLINE_MM = 20.0  # nearer to the midline are discs, facets and foramina
 LEAST_LENGTH_MM = 25.0  # a sacroiliac joint is some 40 x 70 mm; foramina and sutures are shorter
+GAP_MM = 6.0  # the widest joint space, with its two subchondral plates, between labelled bones
+
+
+def joint_between(bones: Volume, first: Sequence[int], second: Sequence[int]) -> NDArray[np.bool_]:
+    """Return where two bones, or groups of bones, face each other across no more than `GAP_MM`.
+
+    Parameters
+    ----------
+    bones : Volume of uint8
+    first, second : sequence of int
+        Labels on either side.
+
+    Returns
+    -------
+    ndarray of bool, shape of the grid
+        The gap and the bones' surfaces along it; empty where one of them is missing.
+    """
+    sides = [np.isin(bones.data, labels) for labels in (first, second)]
+    if not all(side.any() for side in sides):
+        return np.zeros(bones.grid.shape, bool)
+    away_mm = [depth_mm(~side, bones.grid.spacing_mm) for side in sides]
+    return away_mm[0] + away_mm[1] <= GAP_MM
 
 
 def joint_line(pair: Pair, bones: Volume, marrow: Marrow) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes
 from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.doubt import VETO, is_doubted, painted, without_doubted_parts
-from bmepipe.analysis.joint import joint_line
+from bmepipe.analysis.joint import joint_between, joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
@@ -196,7 +196,11 @@ def joint_distance_mm(
     """Return the distance in mm to the joint line; None where the site has none or none is seen."""
     if site.joint_reach_mm is None:
         return None
-    line = joint_line(pair, bones, marrow)
+    sides = [[bone.label for bone in site.bones if bone.name in names]
+             for names in site.joint_between]  # fmt: skip
+    line = joint_between(bones, *sides) if sides else joint_line(pair, bones, marrow)
+    if not line.any():  # a region without its bones told apart
+        line = joint_line(pair, bones, marrow)
     return depth_mm(~line, bones.grid.spacing_mm) if line.any() else None
 
 

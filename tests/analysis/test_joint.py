@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.contrast import above_muscle, detect, muscle_ratio
-from bmepipe.analysis.joint import joint_line
+from bmepipe.analysis.joint import joint_between, joint_line
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.site import load_site
@@ -69,3 +69,33 @@ def test_muscle_is_measured_and_raises_the_thresholds_where_marrow_is_black():
     assert above_muscle(rule, muscle) == rule
     assert above_muscle(rule, 6.0).seed_ratio == pytest.approx(3.6)
     assert above_muscle(rule, None) == rule
+
+
+def told_apart(bones: Volume) -> Volume:
+    """The region as the network labels it: sacrum in the middle, an ilium on the left."""
+    data = bones.data.copy()
+    data[data > 0] = 2
+    data[JOINT + 2 :][data[JOINT + 2 :] > 0] = 3
+    data[JOINT : JOINT + 2] = 0
+    return bones.with_data(data)
+
+
+def test_between_labelled_bones_the_joint_is_where_they_face_each_other():
+    _, bones = pelvis()
+    line = joint_between(told_apart(bones), [2], [3, 4])
+    assert line[JOINT : JOINT + 2, 6:44, 2:8].all()
+    assert not line[: JOINT - 5].any()
+    assert not line[JOINT + 7 :].any()
+    assert not joint_between(bones, [2], [3]).any()
+
+
+def test_roots_in_the_sacrum_are_away_from_a_joint_between_labelled_bones():
+    pair, bones = pelvis(lesions=((84, 24, 5), (66, 24, 5)))
+    # Dark on T1 and between marrow, as a root in its foramen: by its look alone a joint line.
+    pair.t1.data[70:72, 8:42, 2:8] = 120
+    site = load_site("sacroiliac")
+    assessable = Volume(bones.data > 0, GRID)
+    labelled = told_apart(bones)
+    found = find_lesions(detect(pair, labelled, site), pair, labelled, assessable, site)
+    assert len(found.lesions) == 1
+    assert GRID.to_index([found.lesions[0].centre_mm])[0][0] == pytest.approx(83.5, abs=1.5)
