@@ -92,7 +92,9 @@ def test_between_labelled_bones_the_joint_is_where_they_face_each_other():
 def test_roots_in_the_sacrum_are_away_from_a_joint_between_labelled_bones():
     pair, bones = pelvis(lesions=((84, 24, 5), (66, 24, 5)))
     # Dark on T1 and between marrow, as a root in its foramen: by its look alone a joint line.
-    pair.t1.data[70:72, 8:42, 2:8] = 120
+    t1 = pair.t1.data.copy()
+    t1[70:72, 8:42, 2:8] = 120
+    pair = replace(pair, t1=pair.t1.with_data(t1))
     site = load_site("sacroiliac")
     assessable = Volume(bones.data > 0, GRID)
     labelled = told_apart(bones)
