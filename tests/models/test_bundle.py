@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import bone_finder
+from bmepipe.models.bundle import bone_finder, joined
 from bmepipe.models.network import build_network
 from bmepipe.models.regrid import from_network, place, to_network
 from bmepipe.models.stored import model_folder
@@ -64,6 +65,15 @@ def test_bones_of_an_unseen_phantom_on_each_contrast_alone(knee: Phantom) -> Non
         assert found.data.dtype == np.uint8
         scores = [dice(found.data == k, knee.bones.data == k) for k in (1, 2)]
         assert min(scores) > 0.88, scores
+
+
+def test_the_surer_contrast_counts_half() -> None:
+    # One voxel that T1 calls femur and the fat-suppressed series, for its edema, nothing.
+    unsure = torch.tensor([0.8, 0.15, 0.05]).reshape(3, 1, 1, 1)
+    sure = torch.tensor([0.2, 0.75, 0.05]).reshape(3, 1, 1, 1)
+    both = joined(torch.stack([unsure, sure])).flatten().tolist()
+    assert both == pytest.approx([0.35, 0.65 * 0.9, 0.65 * 0.1])
+    assert joined(sure[None]).flatten().tolist() == pytest.approx([0.2, 0.75, 0.05])
 
 
 def test_noise_has_no_bones(knee: Phantom) -> None:
