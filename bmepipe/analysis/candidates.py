@@ -17,7 +17,7 @@ DOT_MM2 = 12.0  # a circle of 4 mm
 CYST_MM, VESSEL_MM, INNER_MM = 12.0, 1.75, 8.0
 SHEET_MM, SHEET_WIDTH_MM = 3.0, 15.0
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
-PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.9  # what is edema wherever it lies
+PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 Box = tuple[slice, slice, slice]
 
 

@@ -112,7 +112,7 @@ def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float
         "",
         f"Finds {', '.join(row[0] for row in card.labels)} on MR images of any one contrast, in any"
         " plane. Where a study has a T1 and a fat-suppressed series, both are shown to the network"
-        " and their probabilities averaged.",
+        " and their probabilities joined.",
         "",
         f"> {RESEARCH_ONLY}",
         "",
