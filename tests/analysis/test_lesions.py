@@ -187,7 +187,9 @@ def test_candidates_far_from_the_joint_are_rejected_where_the_site_says_so():
     assert looks_like(away, 10.0) == ""
     faint = replace(away, volume_mm3=800.0, mean_t1_ratio=1.0)
     assert looks_like(faint, 10.0, joint_reach_mm=8.0) == "away from the joint"
-    fracture = replace(away, volume_mm3=800.0, mean_t1_ratio=0.8)  # large and dark on T1
+    root = replace(away, volume_mm3=1090.0, mean_t1_ratio=0.85)  # with the fat of its foramen
+    assert looks_like(root, 10.0, joint_reach_mm=8.0) == "away from the joint"
+    fracture = replace(away, volume_mm3=800.0, mean_t1_ratio=0.7)  # large and dark on T1
     assert looks_like(fracture, 10.0, joint_reach_mm=8.0) == ""
     assert looks_like(replace(EDEMA, joint_distance=7.0), 10.0, joint_reach_mm=8.0) == ""
 
