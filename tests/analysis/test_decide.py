@@ -100,19 +100,20 @@ def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
 
 def test_of_what_is_too_small_for_the_network_nothing_is_said() -> None:
     grid = Grid((4, 4, 4), np.eye(4))
-    assert not is_doubted(np.zeros(149, np.float32), grid)
-    assert is_doubted(np.zeros(150, np.float32), grid)
+    assert not is_doubted(np.zeros(99, np.float32), grid)
+    assert is_doubted(np.zeros(100, np.float32), grid)
 
 
-def test_what_is_larger_than_any_look_alike_is_not_doubted() -> None:
-    """As the inflammation of a whole joint, of which the network knows nothing."""
+def test_a_large_lesion_that_the_network_half_believes_is_not_cut_into() -> None:
+    """As the inflammation of a whole joint, larger than what the network has learned from."""
     grid = Grid((40, 40, 40), np.eye(4))
-    assert is_doubted(np.zeros(8000, np.float32), grid)
-    assert not is_doubted(np.zeros(8001, np.float32), grid)
     edema = np.zeros(grid.shape, bool)
     edema[5:35, 5:35, 5:35] = True
-    nothing = Volume(np.asfortranarray(np.zeros(grid.shape, np.float32)), grid)
-    kept, parts = without_doubted_parts(edema, nothing, grid)
+    data = np.full(grid.shape, 0.001, np.float32)
+    data[5:15] = 0.7
+    second = Volume(np.asfortranarray(data), grid)
+    assert not is_doubted(data[edema], grid)
+    kept, parts = without_doubted_parts(edema, second, grid)
     assert (kept == edema).all()
     assert parts == []
 
