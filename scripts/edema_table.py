@@ -5,8 +5,8 @@
                                   [--t1 both|with|without] [--cache FOLDER] [--readers [FOLDER]]
 
 Phantoms of seeds below 1000, which no training has seen. Where fat suppression failed nothing can
-be counted: edema there is left out of Dice, lesions and volumes, and "failed flagged" is the share
-of that marrow that the program excludes. `--readers` adds the sacroiliac scans that
+be counted: edema there is left out of Dice, lesions and volumes; "failed flagged" are the cases in
+which the program excludes at least half of that marrow. `--readers` adds the sacroiliac scans that
 `sij_table.py` describes, which are local data. `--cache` keeps the phantoms, some 20 s each, in a
 folder outside the repository.
 """
@@ -99,7 +99,7 @@ class Tally:
         return (
             f"{_mean(self.dices):.2f} | {self.found} of {self.large} | {_mean(self.false):.1f} | "
             f"{_mean(self.errors):.0f} % | {sum(self.inside)} of {len(self.inside)} | {healthy} | "
-            f"{100 * _mean(self.flagged):.0f} %"
+            f"{sum(share >= 0.5 for share in self.flagged)} of {len(self.flagged)}"
         )
 
 

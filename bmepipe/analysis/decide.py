@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.candidates import Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
+from bmepipe.analysis.doubt import EDGE
 from bmepipe.analysis.lesions import (
     Found,
     find_lesions,
@@ -24,9 +25,7 @@ from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
-# Where a network's lesion ends, and what its core must reach. Its probabilities are calibrated, but
-# blurred, so that half of them is inside the border: at 0.2 volumes of held-out phantoms are right.
-EDGE, CERTAIN = 0.2, 0.7
+CERTAIN = 0.7  # what the core of a network's lesion must reach
 BAND = (0.5, 0.05)  # the smallest and the largest drawing
 DIFFERENCE_MM = 1.5  # thinner differences are two drawings of one border
 

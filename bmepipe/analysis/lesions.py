@@ -12,7 +12,7 @@ from scipy import ndimage
 from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
 from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
-from bmepipe.analysis.doubt import VETO, is_doubted, painted, without_doubted_parts
+from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, painted, without_doubted_parts
 from bmepipe.analysis.joint import joint_between, joint_line
 from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
@@ -120,6 +120,9 @@ def find_lesions(
     if second is not None:
         edema, carved = without_doubted_parts(edema, second, bones.grid)
         more += carved
+        # The lesion may be only what both see of it, or all that either sees there.
+        likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
+        low, high = low & likely, high | parts_touching(likely | edema, edema)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)
