@@ -111,6 +111,9 @@ def test_a_large_lesion_that_the_network_half_believes_is_not_cut_into() -> None
     edema[5:35, 5:35, 5:35] = True
     data = np.full(grid.shape, 0.001, np.float32)
     data[5:15] = 0.7
+    assert not is_doubted(np.full(9000, 0.01, np.float32), grid)  # it may not know so large a one
+    assert is_doubted(np.full(8000, 0.01, np.float32), grid)
+    assert is_doubted(np.full(9000, 0.001, np.float32), grid)
     second = Volume(np.asfortranarray(data), grid)
     assert not is_doubted(data[edema], grid)
     kept, parts = without_doubted_parts(edema, second, grid)
