@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,15 +14,15 @@ from bmepipe.analysis.marrow import depth_mm
 from bmepipe.volume import Grid, Volume
 
 VETO = "unlike edema to the network"
-# The upper quartile of the network's probability within what the rule had found, from 100 mm3 on:
-# on phantoms at most 0.15 where it was false and at least 0.5 where it was true; at three patients'
-# sacroiliac joints at least 0.25 where readers agreed (docs/method.md).
-DOUBT = 0.2
 SEEN_MM3 = 100.0
-# The network has learned from no lesion as large as the inflammation of a whole iliac bone: there
-# it must be surer than of any marrow. It gave 0.02 to one of 54 mL that readers had drawn, and
-# 0.001 to one of 23 mL that was none.
-LARGE_MM3, LARGE_DOUBT = 8_000.0, 0.005
+# Up to which size (mm3) which upper quartile of the network's probability is too low. On phantoms
+# it was at most 0.15 where the rule was wrong; where it was right at least 0.5, and 0.25 in a large
+# lesion with a faint skirt. Where readers agreed it was mostly 0.45 and more below 1 mL, 0.25 and
+# more above. The network has learned from no lesion as large as the inflammation of a whole iliac
+# bone: there it must be surer than of any marrow. It gave 0.02 to one of 54 mL that readers had
+# drawn, and 0.001 to one of 23 mL that was none.
+LARGE_MM3 = 8_000.0
+DOUBT = ((1_000.0, 0.35), (LARGE_MM3, 0.15), (math.inf, 0.005))
 # A part of a lesion is cut off only where the network is surer: there its border counts, and it is
 # blurred. The largest look-alikes that run into a lesion, growth plates, are below `LARGE_MM3`.
 PART_DOUBT = 0.02
@@ -40,7 +41,7 @@ def is_doubted(probability: NDArray[np.float32], grid: Grid) -> bool:
     size_mm3 = len(probability) * grid.voxel_ml * 1000
     if size_mm3 < SEEN_MM3:
         return False
-    least = DOUBT if size_mm3 <= LARGE_MM3 else LARGE_DOUBT
+    least = next(share for most_mm3, share in DOUBT if size_mm3 <= most_mm3)
     return float(np.percentile(probability, 75)) < least
 
 

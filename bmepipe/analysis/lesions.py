@@ -95,9 +95,9 @@ def find_lesions(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if not reason and second is not None and is_doubted(second.data[box][mask], bones.grid):
-            return VETO
-        return reason
+        if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
+            return reason
+        return VETO if is_doubted(second.data[box][mask], bones.grid) else ""
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
     kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))

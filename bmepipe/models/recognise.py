@@ -66,7 +66,8 @@ def recognise_by_bones(volume: Volume, sites: Sequence[Site]) -> tuple[Site, str
 def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequence[Site]) -> None:
     """Refuse a site that was asked for if the images clearly show another one.
 
-    Looked at only where few of the site's bones were found, for it takes every network.
+    Looked at only where a quarter of the site's bones or more is missing, for it takes every
+    network.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequen
     """
     expected = [bone.label for bone in site.bones if not bone.name.startswith("vertebra_")]
     present = 0 if bones is None else len(np.intersect1d(np.unique(bones.data), expected))
-    if 2 * present > len(expected):
+    if 4 * present > 3 * len(expected):
         return
     scores = {s.name: site_score(volume, s) for s in sites if s.model}
     best = max(scores.values(), key=lambda s: s.score)
