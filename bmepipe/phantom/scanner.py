@@ -116,7 +116,7 @@ def _fill_slice(
         place = (*tile.window, k)
         content.water[place] = (picture.pools[0] * texture).sum(0)
         content.fat[place] = (picture.pools[1] * texture).sum(0)
-        if len(content.bones):
+        if len(content.bones) and picture.wet:
             bone = content.bones[(slice(None), *place)].max(0) >= 0.5
             watery = picture.pools[2].mean(0) >= _WATERY_SHARE
             labels = content.look_alikes[place]
@@ -169,12 +169,13 @@ class _Picture:
     def __init__(self, shape: tuple[int, ...], palette: Palette) -> None:
         count = len(next(iter(palette.values())))
         self.pools = np.zeros((count, *shape), np.float32)
+        self.wet = False  # nothing watery yet: a third of the work can wait
         self._palette = palette
 
     def cut(self, box: tuple[slice, slice]) -> _Picture:
         """Return a part of it; painting there paints here."""
         part = _Picture((0,), self._palette)
-        part.pools = self.pools[:, :, box[0], box[1]]
+        part.pools, part.wet = self.pools[:, :, box[0], box[1]], self.wet
         return part
 
     def paint(self, layers: list[Layer], *, within: Floats | None = None) -> None:
@@ -182,7 +183,9 @@ class _Picture:
             if layer.opacity.max() <= 0:
                 continue
             opacity = layer.opacity if within is None else layer.opacity * within
-            for pool, value in zip(self.pools, self._palette[layer.tissue], strict=True):
+            values = self._palette[layer.tissue]
+            self.wet = self.wet or any(values[2:])
+            for pool, value in zip(self.pools, values if self.wet else values[:2], strict=False):
                 pool += opacity * (np.float32(value) - pool)
 
 
@@ -266,7 +269,7 @@ def residual_fat(grid: Grid, sequence: Sequence, faults: Faults) -> Floats | flo
 
 def _shift_columns(image: Floats, pixels: float) -> Floats:
     whole, share = int(np.floor(pixels)), np.float32(pixels - np.floor(pixels))
-    first = np.roll(image, whole, axis=0)
+    first = np.roll(image, whole, axis=0) if whole else image
     return first * (1 - share) + np.roll(image, whole + 1, axis=0) * share
 
 

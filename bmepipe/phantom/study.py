@@ -233,7 +233,9 @@ def _with_truth(
     edema = content.edema.sum(0) >= 0.5
     failed = _failed(grid, faults) & (content.marrow.sum(0) > 0.5)
     labels = content.look_alikes.copy()
-    labels[failed & np.isin(labels, (0, PARTIAL_VOLUME))] = REGIONAL["fat_sat_failure"]
+    if failed.any():
+        free = (labels == 0) | (labels == PARTIAL_VOLUME)
+        labels[failed & free] = REGIONAL["fat_sat_failure"]
     held = edema_points(anatomy)
     lesions = lesion_rows(anatomy, held)
     case = f"phantom-{anatomy.site}-{seed}"
