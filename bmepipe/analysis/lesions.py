@@ -201,7 +201,7 @@ def joint_distance_mm(
         return None
     sides = [[bone.label for bone in site.bones if bone.name in names]
              for names in site.joint_between]  # fmt: skip
-    line = joint_between(bones, *sides) if sides else joint_line(pair, bones, marrow)
+    line = joint_between(bones, *sides) if sides else np.zeros(bones.grid.shape, bool)
     if not line.any():  # a region without its bones told apart
         line = joint_line(pair, bones, marrow)
     return depth_mm(~line, bones.grid.spacing_mm) if line.any() else None
