@@ -203,6 +203,36 @@ def with_sacral_roots(labels: np.ndarray) -> np.ndarray:
     return np.where(pocket, names, labels).astype(labels.dtype)
 
 
+def with_lumbar_end(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a pelvis with a simple spine on the sacrum, axes RAS: discs, two bodies and a canal."""
+    rng = np.random.default_rng(seed)
+    sacrum = labels == TISSUES["sacrum"]
+    x, y, z = np.nonzero(sacrum)
+    middle = x.mean()
+    # The endplate: a plane through the top of the sacrum near the middle, falling to the front.
+    near = (np.abs(x - middle) * SPACING_MM < 14) & (z > z.max() - 22 / SPACING_MM)
+    tops = {}
+    for row, height in zip(y[near], z[near], strict=True):
+        tops[row] = max(tops.get(row, 0), height)
+    rows = np.array(sorted(tops))[-int(34 / SPACING_MM) :]  # the front: behind lies the canal
+    slope, level = np.polyfit(rows, [tops[row] for row in rows], 1)
+    norm = np.hypot(1.0, slope)
+    at = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"))
+    above_mm = (at[2] - level - slope * at[1]) / norm * SPACING_MM
+    back_row, back_z = rows.mean(), level + slope * rows.mean()
+    along_mm = ((at[1] - back_row) + slope * (at[2] - back_z)) / norm * SPACING_MM
+    along_mm = along_mm - above_mm * rng.uniform(-0.3, 0.1)  # the lordosis leans back again
+    aside_mm = (at[0] - middle) * SPACING_MM
+    disc_mm, body_mm = rng.uniform(5, 13), rng.uniform(25, 31)
+    column = (aside_mm / rng.uniform(23, 28)) ** 2 + (along_mm / rng.uniform(16, 20)) ** 2 < 1
+    canal = (aside_mm / 12) ** 2 + ((along_mm + 30) / 9) ** 2 < 1
+    phase = above_mm % (disc_mm + body_mm)
+    level_of = np.where(phase < disc_mm, TISSUES["disc"], TISSUES["vertebra"])
+    made = np.where(column, level_of, np.where(canal, TISSUES["csf"], 0))
+    free = (labels == 0) & (above_mm > 0) & (made > 0)
+    return np.where(free, made, labels).astype(labels.dtype)
+
+
 def with_flesh(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return bones embedded in fat, muscle and organs of random places, out to their hull."""
     rng = np.random.default_rng(seed)
@@ -210,15 +240,58 @@ def with_flesh(labels: np.ndarray, seed: int) -> np.ndarray:
               for _ in range(5)]  # fmt: skip
     flesh = np.array([TISSUES[n] for n in ("organ_a", "organ_b", "organ_c", "muscle_a", "fat")],
                      np.uint8)[np.argmax(fields, axis=0)]  # fmt: skip
-    out = labels.copy()
-    for k in range(labels.shape[2]):
-        if labels[:, :, k].any():
-            hull = ndimage.binary_dilation(convex_hull_image(labels[:, :, k] > 0), iterations=12)
-            inside = hull & (labels[:, :, k] == 0)
-            out[:, :, k][inside] = flesh[:, :, k][inside]
+    # One outline for all heights: a body does not narrow to the bones that a slice happens to hold.
+    hull = ndimage.binary_dilation(convex_hull_image((labels > 0).any(2)), iterations=12)
+    out = np.where(hull[:, :, None] & (labels == 0), flesh, labels)
     near = ndimage.binary_dilation(labels > 0, iterations=3) & (labels == 0)
     out[near & (fields[0] < 0.3)] = TISSUES["fat"]
     return out
+
+
+def with_muscles(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a pelvis whose soft tissue next to the bones is muscle where a body has it, axes RAS.
+
+    Iliacus on the inner face of each hip bone, glutei on the outer one, multifidus behind the
+    sacrum with streaks of fat, psoas beside the spine: all random in thickness, and parted from the
+    bones by fat here and there. Without them a network takes iliacus for ilium.
+    """
+    rng = np.random.default_rng(seed)
+
+    def field(knots: int) -> np.ndarray:
+        zoom = np.array(labels.shape) / knots
+        return ndimage.zoom(rng.normal(size=(knots, knots, knots)), zoom, order=1)
+
+    soft = [TISSUES[name] for name in ("fat", "muscle_a", "organ_a", "organ_b", "organ_c")]
+    body = ndimage.binary_erosion(labels > 0, iterations=8, border_value=1)  # not below the skin
+    free = np.isin(labels, soft) & body
+    hip, sacrum = labels == TISSUES["hip_bone"], labels == TISSUES["sacrum"]
+    middle = int(np.argwhere(sacrum)[:, 0].mean())
+    # Towards the middle from a hip bone, in the same row.
+    inner = np.zeros(labels.shape, bool)
+    inner[:middle] = np.maximum.accumulate(hip[:middle], axis=0)
+    inner[middle:] = np.maximum.accumulate(hip[middle:][::-1], axis=0)[::-1]
+    from_hip_mm = ndimage.distance_transform_edt(~hip) * SPACING_MM
+    x, y, z = np.ogrid[tuple(slice(n) for n in labels.shape)]
+    iliacus = inner & (from_hip_mm < 14.0 + 5.0 * field(7))
+    glutei = ~inner & (from_hip_mm < 28.0 + 9.0 * field(7))
+    # Behind the sacrum: nothing of it lies further back in the same column.
+    back = ~np.maximum.accumulate(sacrum, axis=1) & sacrum.any(1, keepdims=True)
+    multifidus = back & (ndimage.distance_transform_edt(~sacrum) * SPACING_MM < 38.0)
+    top = np.argwhere(sacrum)[:, 2].max()
+    front = np.argwhere(sacrum[:, :, top - 12 :])[:, 1].max()
+    radius_mm, aside_mm, slope = rng.uniform(17, 27), rng.uniform(38, 52), rng.uniform(0.1, 0.5)
+    lower_mm = np.clip(top - z, 0, None) * SPACING_MM  # it runs outwards and to the front
+    off_mm = np.abs(x - middle) * SPACING_MM - aside_mm - slope * lower_mm
+    fore_mm = (y - front) * SPACING_MM + rng.uniform(0, 15) - slope * lower_mm
+    psoas = off_mm**2 + 0.7 * fore_mm**2 < radius_mm**2
+    names = ["muscle_b", "muscle_c", "muscle_d", "muscle_a"]
+    rng.shuffle(names)
+    made = np.select([psoas, iliacus, multifidus, glutei], [TISSUES[n] for n in names])
+    streaks = multifidus & (field(24) > rng.uniform(0.8, 1.6))
+    border = ndimage.maximum_filter(made, 3) != ndimage.minimum_filter(made, 3)
+    near_bone = (ndimage.distance_transform_edt(~(hip | sacrum)) < 2.5) & (field(9) > 0.4)
+    made[streaks | near_bone | (border & (field(9) > 0))] = TISSUES["fat"]
+    return np.where(free & (made > 0), made, labels).astype(labels.dtype)
 
 
 def put(labels: np.ndarray, solid: np.ndarray, start: np.ndarray, value: int) -> None:

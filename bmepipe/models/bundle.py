@@ -28,6 +28,8 @@ from bmepipe.volume import Volume
 if TYPE_CHECKING:
     import torch
 
+LEAST_SHARE = 0.05  # of a bone's voxels: what is less is a stray kind, not a part of it
+
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
@@ -162,17 +164,34 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
     coarse = _believable(coarse, kinds, certainty, bundle, site)
-    native = {}
-    for label in np.unique(coarse[coarse > 0]):
-        kind = int(np.bincount(kinds[coarse == label]).argmax())
-        # Its own voxels and the background around them, not those of another bone.
-        own = (coarse == label) | (kinds == 0)
-        signal = np.ascontiguousarray(np.where(own, probability[kind], 0), np.float32)
-        native[int(label)] = from_network(signal, placement)
+    native = {
+        int(label): from_network(probability_of(coarse == label, kinds, probability), placement)
+        for label in np.unique(coarse[coarse > 0])
+    }
     labels = refine_bones(native, [volume.data for volume in volumes], pair.grid.spacing_mm)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)
+
+
+def probability_of(
+    bone: NDArray[np.bool_], kinds: NDArray[np.uint8], probability: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the probability of one bone: in its own voxels and the background, 0 in other bones.
+
+    A bone may be of two kinds: the upper end of a sacrum that was half taken for a vertebra is as
+    certainly bone as both together.
+
+    Parameters
+    ----------
+    bone : ndarray of bool, shape (x, y, z)
+    kinds : ndarray of uint8, same shape
+        The most probable kind, 0 where it is background.
+    probability : ndarray of float32, shape (kinds, x, y, z)
+    """
+    share = np.bincount(kinds[bone], minlength=len(probability)) / max(1, np.count_nonzero(bone))
+    signal = probability[share > LEAST_SHARE].sum(0)
+    return np.ascontiguousarray(np.where(bone | (kinds == 0), signal, 0), np.float32)
 
 
 def predict(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import bone_finder, joined
+from bmepipe.models.bundle import bone_finder, joined, probability_of
 from bmepipe.models.network import build_network
 from bmepipe.models.regrid import from_network, place, to_network
 from bmepipe.models.stored import model_folder
@@ -74,6 +74,19 @@ def test_the_surer_contrast_counts_half() -> None:
     both = joined(torch.stack([unsure, sure])).flatten().tolist()
     assert both == pytest.approx([0.35, 0.65 * 0.9, 0.65 * 0.1])
     assert joined(sure[None]).flatten().tolist() == pytest.approx([0.2, 0.75, 0.05])
+
+
+def test_a_bone_of_two_kinds_is_as_probable_as_both() -> None:
+    # A column of L5 (0.9 vertebra), S1 (half vertebra, half sacrum), S2 (0.9 sacrum) and muscle.
+    vertebra, sacrum = np.array([0.9, 0.5, 0.1, 0.1]), np.array([0.0, 0.4, 0.8, 0.2])
+    probability = np.stack([1 - vertebra - sacrum, vertebra, sacrum]).astype(np.float32)
+    probability = np.repeat(probability.reshape(3, 1, 1, 4), 3, axis=1)
+    kinds = probability.argmax(0).astype(np.uint8)
+    bone = np.zeros(kinds.shape, bool)
+    bone[:, :, 1:3] = True  # S1, although called vertebra, and S2
+    found = probability_of(bone, kinds, probability)
+    np.testing.assert_allclose(found[0, 0], [0.0, 0.9, 0.9, 0.3], atol=1e-6)
+    np.testing.assert_allclose(probability_of(kinds == 2, kinds, probability)[0, 0, 3], 0.2)
 
 
 def test_noise_has_no_bones(knee: Phantom) -> None:
