@@ -204,7 +204,7 @@ def with_sacral_roots(labels: np.ndarray) -> np.ndarray:
 
 
 def with_lumbar_end(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return a pelvis with a simple spine on the sacrum, axes RAS: discs, two bodies and a canal."""
+    """Return a pelvis with a simple spine on it, axes RAS: discs, bodies and a canal."""
     rng = np.random.default_rng(seed)
     sacrum = labels == TISSUES["sacrum"]
     x, y, z = np.nonzero(sacrum)
