@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def write_model(
         (folder / part).mkdir(parents=True, exist_ok=True)
     path = folder / "models" / "model.pt"
     torch.save(weights, path)
+    pack(path)
     common = {
         "schema": _SCHEMA,
         "name": folder.name,
@@ -58,6 +60,17 @@ def write_model(
     _write_json(folder / "configs" / "metadata.json", common | metadata)
     _write_json(folder / "configs" / "inference.json", inference)
     (folder / "docs" / "README.md").write_text(card, encoding="utf-8")
+
+
+def pack(path: Path) -> None:
+    """Compress the weights' file, which is a zip, in place: torch reads it as before."""
+    with zipfile.ZipFile(path) as plain:
+        parts = {part.filename: plain.read(part) for part in plain.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for name, content in parts.items():
+            entry = zipfile.ZipInfo(name)  # of a fixed date: the same weights, the same sha256
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, content)
 
 
 def last_scores(folder: Path) -> dict[str, float]:
