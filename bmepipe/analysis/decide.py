@@ -14,13 +14,13 @@ from bmepipe.analysis.lesions import (
     Found,
     find_lesions,
     hysteresis,
-    joint_distance_mm,
     lesion_row,
     number_lesions,
     parts_touching,
     sift,
 )
-from bmepipe.analysis.marrow import Marrow, bone_depth, depth_mm, normal_marrow
+from bmepipe.analysis.marrow import Marrow, depth_mm, normal_marrow
+from bmepipe.analysis.place import Place, place_of
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -76,10 +76,11 @@ def decide(
         if rule is None:
             raise ValueError("a rule, a model or both must have judged")
         return Decision(find_lesions(rule, pair, bones, assessable, site, None, marrow), rule)
-    drawn = find_drawn(model, pair, bones, assessable, site, marrow)
+    place = place_of(pair, bones, marrow, site)
+    drawn = find_drawn(model, pair, bones, assessable, site, marrow, place)
     if rule is None:
         return Decision(drawn, model)
-    found = find_lesions(rule, pair, bones, assessable, site, model, marrow)
+    found = find_lesions(rule, pair, bones, assessable, site, model, marrow, place)
     return _of_both(found, drawn, rule, model, bones.grid)
 
 
@@ -131,6 +132,7 @@ def find_drawn(
     assessable: Volume,
     site: Site,
     marrow: Marrow | None = None,
+    place: Place | None = None,
 ) -> Found:
     """Return the lesions as a network draws them.
 
@@ -138,9 +140,9 @@ def find_drawn(
     place, which it cannot know, are asked.
     """
     marrow = marrow or normal_marrow(pair, bones, site)
+    place = place or place_of(pair, bones, marrow, site)
     rule = rule_of(pair, site)
-    depth = bone_depth(bones)
-    joint_mm = joint_distance_mm(pair, bones, marrow, site)
+    depth, joint_mm = place.depth_mm, place.joint_mm
 
     def judge(mask: NDArray[np.bool_], box: Box) -> str:
         if mask.sum() * bones.grid.voxel_ml * 1000 < rule.min_lesion_mm3:

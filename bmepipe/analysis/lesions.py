@@ -13,8 +13,8 @@ from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes
 from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, painted, without_doubted_parts
-from bmepipe.analysis.joint import joint_between, joint_line
-from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, depth_mm, normal_marrow
+from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
+from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -62,6 +62,7 @@ def find_lesions(
     site: Site,
     second: Volume | None = None,
     marrow: Marrow | None = None,
+    place: Place | None = None,
 ) -> Found:
     """Turn the rule's probability of edema into numbered lesions and rejected candidates.
 
@@ -78,12 +79,14 @@ def find_lesions(
         A network's probability: what it does not take for edema is rejected.
     marrow : Marrow, optional
         Where it is known already.
+    place : Place, optional
+        Where it is known already.
     """
     marrow = marrow or normal_marrow(pair, bones, site)
+    place = place or place_of(pair, bones, marrow, site)
     rule = rule_of(pair, site)
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
-    depth = bone_depth(bones)
-    joint_mm = joint_distance_mm(pair, bones, marrow, site)
+    depth, joint_mm = place.depth_mm, place.joint_mm
 
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, depth)
@@ -191,20 +194,6 @@ def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDA
     table[seeded[seeded > 0]] = np.arange(1, np.count_nonzero(seeded) + 1)
     labels = table[labels]
     return labels, [box for box in ndimage.find_objects(labels) if box is not None]
-
-
-def joint_distance_mm(
-    pair: Pair, bones: Volume, marrow: Marrow, site: Site
-) -> NDArray[np.float32] | None:
-    """Return the distance in mm to the joint line; None where the site has none or none is seen."""
-    if site.joint_reach_mm is None:
-        return None
-    sides = [[bone.label for bone in site.bones if bone.name in names]
-             for names in site.joint_between]  # fmt: skip
-    line = joint_between(bones, *sides) if sides else np.zeros(bones.grid.shape, bool)
-    if not line.any():  # a region without its bones told apart
-        line = joint_line(pair, bones, marrow)
-    return depth_mm(~line, bones.grid.spacing_mm) if line.any() else None
 
 
 def number_lesions(

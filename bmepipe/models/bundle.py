@@ -189,8 +189,8 @@ def probability_of(
         The most probable kind, 0 where it is background.
     probability : ndarray of float32, shape (kinds, x, y, z)
     """
-    share = np.bincount(kinds[bone], minlength=len(probability)) / max(1, np.count_nonzero(bone))
-    signal = probability[share > LEAST_SHARE].sum(0)
+    counts = np.bincount(kinds[bone], minlength=len(probability))
+    signal = probability[counts > LEAST_SHARE * counts.sum()].sum(0)
     return np.ascontiguousarray(np.where(bone | (kinds == 0), signal, 0), np.float32)
 
 
