@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bmepipe import __version__
-from bmepipe.analysis.align import NOT_BELIEVED, align
 from bmepipe.analysis.decide import decide
-from bmepipe.analysis.labels import require_overlap
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
-from bmepipe.analysis.recognise import recognise_site
 from bmepipe.bones import (
     BoneFinder,
     bone_model,
@@ -26,13 +23,14 @@ from bmepipe.bones import (
     named_bones,
     read_labels,
 )
-from bmepipe.errors import StudyNotFound, UnknownChoice, WriterFailed, unknown_choice
+from bmepipe.errors import WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
+from bmepipe.intake import find_study, load_pair, recognise
 from bmepipe.models.detectors import DETECTORS, Detectors, choose_detectors
 from bmepipe.provenance import OnFiles, OnStage, Stopwatch, peak_memory_mb, provenance
 from bmepipe.result import EdemaResult, Provenance
-from bmepipe.site import Site, load_site, site_names
-from bmepipe.study import Pair, SequenceClass, Series, Study
+from bmepipe.site import Site, load_site
+from bmepipe.study import Pair, Study
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,8 @@ def choose(
 ) -> tuple[Study | None, Site, Choice]:
     """Return the study, its site and the chosen series."""
     with watch.stage("scan"):
-        study, names = find_study(path, settings, on_files)
+        named = {"t1": settings.t1, "t2fs": settings.t2fs}
+        study, names = find_study(path, settings.study, named, on_files)
     reasons: tuple[str, ...] = ()
     if settings.site is None:
         site, why = recognise(study, names)
@@ -216,85 +215,6 @@ def choose(
         site = load_site(settings.site)
     choice = choose_pair(study, site, t1=names["t1"], t2fs=names["t2fs"])
     return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
-
-
-def recognise(study: Study, names: dict[str, str | None]) -> tuple[Site, str]:
-    """Return the site that the headers name, else the one whose bones the images show.
-
-    Raises
-    ------
-    UnknownChoice
-        If neither tells; nothing is guessed.
-    """
-    from bmepipe.io.studies import load
-    from bmepipe.models.recognise import recognise_by_bones
-
-    sites = [load_site(name) for name in site_names()]
-    try:
-        return recognise_site(study, sites)
-    except UnknownChoice:
-        choice = choose_pair(study, None, t1=names["t1"], t2fs=names["t2fs"])
-        return recognise_by_bones(load(choice.t2fs), sites)
-
-
-def find_study(
-    path: Path | None, settings: RunSettings, on_files: OnFiles | None = None
-) -> tuple[Study, dict[str, str | None]]:
-    """Return the study and the names of the series that the user chose in it.
-
-    A NIfTI file named by the user joins the study under its own name; without a study's path the
-    named files are the study.
-
-    Raises
-    ------
-    StudyNotFound
-        If there is neither a path nor a fat-suppressed file.
-    """
-    from bmepipe.io.studies import named_file, open_study
-
-    names = {"t1": settings.t1, "t2fs": settings.t2fs}
-    files = {role: named_file(name, role) for role, name in names.items()}
-    given = {role: series for role, series in files.items() if series is not None}
-    names |= {role: series.uid for role, series in given.items()}
-    if path is None and "t2fs" not in given:
-        raise StudyNotFound(
-            "a study, or --t2fs with a NIfTI file", "neither", "give the study's folder"
-        )
-    study = Study("", ()) if path is None else open_study(path, settings.study, on_files)
-    return replace(study, series=(*study.series, *given.values())), names
-
-
-def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
-    """Read the chosen series and bring the T1 onto the grid of the fat-suppressed one."""
-    from bmepipe.io.studies import load
-
-    with watch.stage("read"):
-        t2fs = load(choice.t2fs)
-        t1 = load(choice.t1) if choice.t1 else None
-    notes: list[str] = [] if choice.t1 else ["no T1 series: the T1 evidence is missing"]
-    sequence_class = choice.t2fs.sequence_class
-    if sequence_class is None:
-        sequence_class = SequenceClass.T2_FS
-        notes.append("the headers do not tell PD-FS, T2-FS or STIR: thresholds of T2-FS used")
-    with watch.stage("align"):
-        if t1 is not None and choice.t1 is not None:
-            covered = require_overlap(t1.grid, t2fs.grid, ("the T1", "the fat-suppressed series"))
-            if covered < 0.9:
-                notes.append(f"the T1 covers {100 * covered:.0f} % of the fat-suppressed series")
-            t1, how = align(t1, t2fs, same_frame=same_frame(choice.t1, choice.t2fs))
-            notes += how
-            if not choice.t1.slices and any(NOT_BELIEVED in line for line in how):
-                # Nothing but the place says that two NIfTI files show one person.
-                t1 = None
-                notes.append("the two files do not fit: the T1 is left out, its evidence missing")
-    t1_series = None if t1 is None else choice.t1
-    return Pair(t2fs, t1, sequence_class, choice.t2fs, t1_series, tuple(notes))
-
-
-def same_frame(first: Series, second: Series) -> bool:
-    """Say whether two series declare one frame of reference, or none as NIfTI files do."""
-    uid = first.frame_of_reference_uid
-    return uid == second.frame_of_reference_uid
 
 
 def write(
