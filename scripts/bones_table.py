@@ -57,12 +57,17 @@ def line(one: Volume, other: Volume, site: Site, where: np.ndarray | None = None
 
 
 def bodies(bones: Volume, depth_mm: float) -> Volume:
-    """Return vertebrae without what is thinner than twice `depth_mm`."""
+    """Return vertebrae without what is thinner than twice `depth_mm`; of each the largest part.
+
+    Articular processes and laminae are thick enough here and there to leave a core of their own.
+    """
     out = np.zeros_like(bones.data)
     spacing = bones.grid.spacing_mm
     for label in np.unique(bones.data[bones.data > 0]):
         bone = bones.data == label
-        core = ndimage.distance_transform_edt(bone, sampling=spacing) > depth_mm
+        cores, _ = ndimage.label(ndimage.distance_transform_edt(bone, sampling=spacing) > depth_mm)
+        sizes = np.bincount(cores.ravel(), minlength=2)[1:]
+        core = cores == sizes.argmax() + 1
         near = ndimage.distance_transform_edt(~core, sampling=spacing) <= depth_mm + 0.8
         out[bone & near] = label
     return bones.with_data(out)

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
-from bmepipe.analysis.candidates import DOT_MM2, Box, core_looks_like, describe, looks_like
+from bmepipe.analysis.candidates import (
+    AT_JOINT_MM,
+    DOT_MM2,
+    Box,
+    core_looks_like,
+    describe,
+    looks_like,
+)
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, painted, without_doubted_parts
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
@@ -100,7 +107,9 @@ def find_lesions(
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        return VETO if is_doubted(second.data[box][mask], bones.grid) else ""
+        at_joint = facts.joint_distance is not None and facts.joint_distance < AT_JOINT_MM
+        doubted = is_doubted(second.data[box][mask], bones.grid, at_joint=at_joint)
+        return VETO if doubted else ""
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
     kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))
