@@ -15,6 +15,8 @@ from skimage.segmentation import watershed
 from bmepipe.site import Site
 
 CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
+# A neck has less than this share of the widest section, and what follows is wider by this.
+NECK, WIDER = 0.6, 1.3
 # The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
 S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
 
@@ -126,6 +128,30 @@ def _split(
 
 def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+
+
+def without_next(bodies: NDArray[np.int32], column: Column = LUMBAR) -> NDArray[np.int32]:
+    """Return the bodies, the last one without what a neck parts from it.
+
+    The field's end leaves a sliver of the next vertebra, too thin for a core of its own; where the
+    disc is taken for bone in part, it hangs on the last body. Last is the one furthest from the
+    anchor.
+    """
+    sign = 1 if column.upwards else -1
+    heights = _heights(bodies, 1.0)
+    if not heights:
+        return bodies
+    last = max(heights, key=lambda n: sign * heights[n])
+    areas = np.count_nonzero(bodies == last, axis=(0, 1))[::sign]  # the field's end comes last
+    widest = int(areas.argmax())
+    neck = widest
+    for place in range(widest, len(areas)):
+        if areas[place] <= areas[neck]:
+            neck = place
+        elif areas[neck] < NECK * areas[widest] and areas[place] > WIDER * areas[neck]:
+            beyond = np.arange(len(areas)) >= neck
+            return np.where((bodies == last) & beyond[::sign], 0, bodies)
+    return bodies
 
 
 def piece_of_s1(

@@ -18,6 +18,7 @@ from bmepipe.analysis.column import (
     number_from_top,
     piece_of_s1,
     split_vertebrae,
+    without_next,
 )
 from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.site import Site
@@ -87,6 +88,7 @@ def _name_vertebrae(
     """Write the vertebrae's labels into `found`."""
     anchor = (kinds == kind_of.get(column.anchor, 0)) & (kinds > 0)
     bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty, column)
+    bodies = without_next(bodies, column)
     if column.anchor == "sacrum":
         first = piece_of_s1(bodies, anchor, spacing_mm)
         anchor |= first

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.column import CERVICAL, name_levels, split_vertebrae
+from bmepipe.analysis.column import CERVICAL, name_levels, split_vertebrae, without_next
 from bmepipe.analysis.hip_bone import femoral_heads, hip_bone_parts
 from bmepipe.analysis.levels import right_of_middle, site_bones
 from bmepipe.site import load_site
@@ -42,6 +42,24 @@ def test_every_voxel_of_a_vertebra_goes_to_one_of_them() -> None:
     assert len(np.unique(bodies)) == 7
     assert (bodies[vertebrae] > 0).all()
     assert not bodies[~vertebrae].any()
+
+
+def test_a_sliver_of_the_next_vertebra_does_not_hang_on_the_last() -> None:
+    bodies = np.zeros((40, 30, 60), np.int32)
+    bodies[10:30, 5:20, 8:20] = 1
+    bodies[10:30, 5:20, 28:40] = 2
+    bodies[26:30, 5:20, 40:45] = 2  # the side of a disc, taken for bone
+    bodies[12:30, 5:20, 45:48] = 2  # and what the field shows of the next
+    kept = without_next(bodies)
+    assert not kept[:, :, 45:].any()
+    assert (kept[:, :, :40] == bodies[:, :, :40]).all()
+    down = without_next(bodies[:, :, ::-1], CERVICAL)  # the neck's last is its lowest
+    assert (down[:, :, ::-1] == kept).all()
+    assert (without_next(bodies[:, :, :40]) == bodies[:, :, :40]).all()
+    waisted = bodies[:, :, :40].copy()
+    waisted[10:12, :, 32:36] = 0  # as bodies are
+    assert (without_next(waisted) == waisted).all()
+    assert not without_next(np.zeros((4, 4, 4), np.int32)).any()
 
 
 def test_without_a_sacrum_no_level_is_guessed() -> None:
