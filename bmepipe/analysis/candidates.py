@@ -18,6 +18,7 @@ CYST_MM, VESSEL_MM, INNER_MM = 12.0, 1.75, 8.0
 SHEET_MM, SHEET_WIDTH_MM = 3.0, 15.0
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
+AWAY = "away from the joint"
 Box = tuple[slice, slice, slice]
 
 
@@ -225,6 +226,11 @@ def is_cyst(c: Candidate) -> bool:
     return (round_ and dark and c.mean_ratio > 4.5) or (small and fluid)
 
 
+def is_fluid(c: Candidate) -> bool:
+    """Say whether it is on average as bright as only fluid is: CSF, a vein, a cyst."""
+    return c.fluid_ratio is not None and c.mean_ratio > c.fluid_ratio
+
+
 def is_faint(c: Candidate) -> bool:
     """Say whether it is fainter than what readers marked, or faint without a sign on T1.
 
@@ -242,6 +248,7 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "growth plate": is_sheet,
     "dot: vessel across the slices, or noise": is_dot,
     "cyst": is_cyst,
+    "fluid: CSF, vein or cyst": is_fluid,
     "faint": is_faint,
     "in the outermost slice only": lambda c: c.in_end_slice,
 }
@@ -268,19 +275,21 @@ def looks_like(
     if candidate.volume_mm3 < min_lesion_mm3:
         return "speck"
     if joint_reach_mm is not None and is_away(candidate, joint_reach_mm):
-        return "away from the joint"
+        return AWAY
     for name, look in LOOK_ALIKES.items():
         if look(candidate):
             return name
     return ""
 
 
-def core_looks_like(candidate: Candidate) -> str:
+def core_looks_like(candidate: Candidate, joint_reach_mm: float | None = None) -> str:
     """Return what a lesion is if its core is round or long as no edema is; an empty string if not.
 
-    The core is what is left when the faint skirt has been cut away; rims and dots are no question
-    any more.
+    The core is what is left without the faint skirt, which alone may have reached the joint; rims
+    and dots are no question any more.
     """
+    if joint_reach_mm is not None and is_away(candidate, joint_reach_mm):
+        return AWAY
     names = (n for n, look in LOOK_ALIKES.items() if n in CORES and look(candidate))
     return next(names, "")
 

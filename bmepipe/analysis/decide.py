@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.candidates import Box, describe, is_away
+from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import EDGE
 from bmepipe.analysis.lesions import (
@@ -152,7 +152,7 @@ def find_drawn(
             return "in the outermost slice only"
         if joint_mm is not None and site.joint_reach_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
-            return "away from the joint" if is_away(facts, site.joint_reach_mm) else ""
+            return AWAY if is_away(facts, site.joint_reach_mm) else ""
         return ""
 
     inside = (bones.data > 0) & assessable.data

@@ -101,7 +101,7 @@ def find_lesions(
         if joint_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
         if core:
-            reason = core_looks_like(facts)
+            reason = core_looks_like(facts, site.joint_reach_mm)
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)

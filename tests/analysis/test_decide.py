@@ -96,6 +96,10 @@ def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
     likely[:4], unlikely[:2] = 0.9, 0.9
     assert not is_doubted(likely, grid)
     assert is_doubted(unlikely, grid)
+    faint = np.full(10, 0.2, np.float32)
+    assert is_doubted(faint, grid)
+    assert not is_doubted(faint, grid, at_joint=True)  # the place speaks for it
+    assert is_doubted(faint / 4, grid, at_joint=True)
 
 
 def test_of_what_is_too_small_for_the_network_nothing_is_said() -> None:

@@ -171,6 +171,20 @@ def test_a_core_is_not_asked_for_rims_and_dots():
     assert core_looks_like(replace(EDEMA, slice_area_mm2=8.0)) == ""
 
 
+def test_a_core_away_from_the_joint_is_none_even_where_its_skirt_reached_it() -> None:
+    far = replace(EDEMA, joint_distance=20.0, mean_t1_ratio=0.95)
+    assert core_looks_like(far) == ""
+    assert core_looks_like(far, 8.0) == "away from the joint"
+    assert core_looks_like(replace(far, joint_distance=2.0), 8.0) == ""
+
+
+def test_what_is_as_bright_as_fluid_on_average_is_fluid() -> None:
+    bright = replace(EDEMA, mean_ratio=4.4, fluid_ratio=4.2, mean_t1_ratio=0.9)
+    assert core_looks_like(bright) == "fluid: CSF, vein or cyst"
+    assert core_looks_like(replace(bright, mean_ratio=4.0)) == ""
+    assert core_looks_like(replace(bright, fluid_ratio=None)) == ""
+
+
 def test_end_slices_are_those_of_thick_slices():
     thick = Grid((9, 9, 6), np.diag([0.5, 0.7, 4.0, 1]))
     thin = Grid((9, 9, 6), np.diag([0.5, 0.7, 1.0, 1]))
