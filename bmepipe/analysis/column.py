@@ -19,6 +19,8 @@ CERTAINTIES = (0.7, 0.8, 0.9, 0.95, 0.98)
 NECK, WIDER = 0.6, 1.3
 # The lowest body is a piece of S1 if much smaller than the next one, and both reach the sacrum.
 S1_PART, S1_REACH_MM, L5_REACH_MM = 0.6, 16.0, 26.0
+# Between S1 and S2 a remnant of the disc is left; what is smaller is noise.
+REMNANT_MM, LEAST_PIECE_MM3 = 5.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,36 @@ def piece_of_s1(
     if small and reach(lowest) < S1_REACH_MM and reach(above) < L5_REACH_MM:
         return bodies == lowest
     return nothing
+
+
+def left_over_of_s1(
+    left_over: NDArray[np.bool_], sacrum: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.bool_]:
+    """Return the vertebra's voxels beside the sacrum that belong to no body: they are S1's."""
+    if not sacrum.any() or not left_over.any():
+        return np.zeros(left_over.shape, bool)
+    away_mm = ndimage.distance_transform_edt(~sacrum, sampling=spacing_mm)
+    parts, count = ndimage.label(left_over)
+    near = ndimage.minimum(away_mm, parts, range(count + 1)) <= REMNANT_MM
+    large = np.bincount(parts.ravel(), minlength=count + 1) * spacing_mm**3 >= LEAST_PIECE_MM3
+    kept = near & large
+    kept[0] = False
+    return kept[parts]
+
+
+def between_s1_and_s2(
+    sacrum: NDArray[np.bool_], free: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.bool_]:
+    """Return the remnant of the disc between two pieces of the sacrum, where nothing else lies."""
+    parts, _ = ndimage.label(sacrum)
+    sizes = np.bincount(parts.ravel())[1:] * spacing_mm**3
+    large = [n + 1 for n in np.flatnonzero(sizes >= LEAST_PIECE_MM3)]
+    if len(large) < 2:
+        return np.zeros(sacrum.shape, bool)
+    away_mm = np.sort(
+        [ndimage.distance_transform_edt(parts != n, sampling=spacing_mm) for n in large], axis=0
+    )
+    return free & (away_mm[0] + away_mm[1] <= REMNANT_MM + 2 * spacing_mm)
 
 
 def name_levels(

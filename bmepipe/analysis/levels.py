@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.column import (
     Column,
+    between_s1_and_s2,
     column_of,
+    left_over_of_s1,
     name_levels,
     number_from_top,
     piece_of_s1,
@@ -91,9 +93,11 @@ def _name_vertebrae(
     bodies = without_next(bodies, column)
     if column.anchor == "sacrum":
         first = piece_of_s1(bodies, anchor, spacing_mm)
+        first |= left_over_of_s1((kinds == kind_of["vertebra"]) & (bodies == 0), anchor, spacing_mm)
         anchor |= first
-        found[first] = numbers.get("sacrum", 0)
         bodies[first] = 0
+        anchor |= between_s1_and_s2(anchor, kinds == 0, spacing_mm)
+        found[anchor] = numbers.get("sacrum", 0)
     levels = name_levels(bodies, anchor, spacing_mm, column)
     if np.count_nonzero(anchor) * spacing_mm**3 / 1000 < column.least_anchor_ml:
         levels = number_from_top(bodies, spacing_mm, column)

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.column import CERVICAL, name_levels, split_vertebrae, without_next
+from bmepipe.analysis.column import (
+    CERVICAL,
+    between_s1_and_s2,
+    left_over_of_s1,
+    name_levels,
+    split_vertebrae,
+    without_next,
+)
 from bmepipe.analysis.hip_bone import femoral_heads, hip_bone_parts
 from bmepipe.analysis.levels import right_of_middle, site_bones
 from bmepipe.site import load_site
@@ -60,6 +67,36 @@ def test_a_sliver_of_the_next_vertebra_does_not_hang_on_the_last() -> None:
     waisted[10:12, :, 32:36] = 0  # as bodies are
     assert (without_next(waisted) == waisted).all()
     assert not without_next(np.zeros((4, 4, 4), np.int32)).any()
+
+
+def test_a_flat_piece_of_s1_taken_for_a_vertebra_joins_the_sacrum() -> None:
+    kinds, site = column(), load_site("lumbar")
+    numbers = {bone.name: bone.label for bone in site.bones}
+    kinds[20:40, 10:30, 17:23] = 0
+    kinds[20:40, 10:30, 17:19] = 5  # too flat for a core; a remnant of the disc below it
+    kinds[20:40, 10:30, 16:17] = 0
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    assert (labels[21:39, 11:29, 16:19] == numbers["sacrum"]).all()
+    assert labels[30, 32, 31] == numbers["L5"]
+
+
+def test_what_is_far_from_the_sacrum_or_small_is_not_s1s() -> None:
+    sacrum, left_over = (np.zeros((30, 30, 40), bool) for _ in range(2))
+    sacrum[5:25, 5:25, :10] = True
+    left_over[5:25, 5:25, 11:13] = True
+    left_over[10:12, 10:12, 15:16] = True
+    left_over[5:25, 5:25, 25:28] = True
+    found = left_over_of_s1(left_over, sacrum, STEP_MM)
+    assert found[:, :, :13].sum() == 800
+    assert not found[:, :, 13:].any()
+    assert not left_over_of_s1(left_over, np.zeros_like(sacrum), STEP_MM).any()
+    free = ~(sacrum | found)
+    free[:, :, 10:11][:10] = False  # another bone lies in a part of the gap
+    between = between_s1_and_s2(sacrum | found, free, STEP_MM)
+    assert between[12:24, 6:24, 10].all()
+    assert not between[:10, :, 10].any()
+    assert not between[:, :, 14:].any()
+    assert not between_s1_and_s2(sacrum, ~sacrum, STEP_MM).any()
 
 
 def test_without_a_sacrum_no_level_is_guessed() -> None:
