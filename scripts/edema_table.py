@@ -7,7 +7,8 @@
 Phantoms of seeds below 1000, which no training has seen. Where fat suppression failed nothing can
 be counted: edema there is left out of Dice, lesions and volumes; "failed flagged" are the cases in
 which the program excludes at least half of that marrow. `--readers` adds the sacroiliac scans that
-`sij_table.py` describes, which are local data. `--cache` keeps the phantoms, some 20 s each, in a
+`sij_table.py` describes, which are local data, in the regions drawn by hand and with the
+network's bones. `--cache` keeps the phantoms, some 20 s each, in a
 folder outside the repository.
 """
 
@@ -28,6 +29,7 @@ from bmepipe.analysis.decide import Decision, decide
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
+from bmepipe.bones import bone_model
 from bmepipe.evaluate import evaluate_case, evaluate_cases
 from bmepipe.models.detectors import DETECTORS
 from bmepipe.phantom.anatomy import phantom_sites
@@ -189,15 +191,18 @@ def print_phantoms(arguments: argparse.Namespace) -> None:
         print(f"| all | {way} | {tally.line()} |")
 
 
-def print_readers(folder: Path) -> None:
+def print_readers(folder: Path, whose: str) -> None:
+    """Print agreement with readers, in the region drawn by hand or in the network's bones."""
     site = load_site("sacroiliac")
     found: dict[str, list] = {}
     for file in sorted(folder.glob("*/stir.nii.gz")):
         pair, bones, readings = read_case(file.parent, site)
+        if whose == "network":
+            bones = bone_model(pair, site)
         for way, decision, _ in ways(pair, bones, site):
             agreement = evaluate_case(file.parent.name, decision.found.edema, readings)
             found.setdefault(way, []).append(agreement)
-    print("\n| way | mean Dice | per patient | false lesions |\n|---|---|---|---|")
+    print(f"\nbones: {whose}\n| way | mean Dice | per patient | false lesions |\n|---|---|---|---|")
     for way, cases in found.items():
         mean = evaluate_cases(cases).mean_dice
         each = " ".join(f"{case.voxels.dice or 0:.2f}" for case in cases)
@@ -220,7 +225,8 @@ def main() -> None:
     if arguments.sites:
         print_phantoms(arguments)
     if arguments.readers is not None:
-        print_readers(arguments.readers)
+        for whose in ("region", "network"):
+            print_readers(arguments.readers, whose)
 
 
 if __name__ == "__main__":
