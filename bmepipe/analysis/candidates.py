@@ -170,10 +170,14 @@ def is_bright_on_t1(c: Candidate) -> bool:
     return c.mean_t1_ratio > ((0.93 if inner else 1.02) if ball else 1.2)
 
 
+def is_at_joint(c: Candidate) -> bool:
+    """Say whether it reaches a joint line that was found."""
+    return c.joint_distance is not None and c.joint_distance < AT_JOINT_MM
+
+
 def is_large_at_joint(c: Candidate) -> bool:
     """Say whether it is plainly bright, large, and lies at a joint line that was found."""
-    at_joint = c.joint_distance is not None and c.joint_distance < AT_JOINT_MM
-    return at_joint and c.mean_ratio > 1.6 and c.volume_mm3 > LARGE_MM3
+    return is_at_joint(c) and c.mean_ratio > 1.6 and c.volume_mm3 > LARGE_MM3
 
 
 def is_rim(c: Candidate) -> bool:
@@ -258,12 +262,14 @@ CORES = LOOK_ALIKES.keys() - {
 }
 
 
-def is_away(c: Candidate, reach_mm: float) -> bool:
-    """Say whether it lies away from the joint and is not large and dark on T1 either.
+def is_away(c: Candidate, reach_mm: float | None) -> bool:
+    """Say whether it lies away from the joint, if the site is one, and is not large and dark on T1.
 
     Inflammation lies beside the joint; what is faint elsewhere is mostly red marrow or the coil's
     shading. A fracture of the sacral ala or a tumour is large and dark on T1.
     """
+    if reach_mm is None:
+        return False
     plain = c.volume_mm3 >= PLAIN_MM3 and (c.mean_t1_ratio or 1.0) < PLAIN_T1_RATIO
     return (c.joint_distance or 0) > reach_mm and not plain
 
@@ -274,7 +280,7 @@ def looks_like(
     """Return what a candidate is if it is no edema; an empty string if it is."""
     if candidate.volume_mm3 < min_lesion_mm3:
         return "speck"
-    if joint_reach_mm is not None and is_away(candidate, joint_reach_mm):
+    if is_away(candidate, joint_reach_mm):
         return AWAY
     for name, look in LOOK_ALIKES.items():
         if look(candidate):
@@ -288,7 +294,7 @@ def core_looks_like(candidate: Candidate, joint_reach_mm: float | None = None) -
     The core is what is left without the faint skirt, which alone may have reached the joint; rims
     and dots are no question any more.
     """
-    if joint_reach_mm is not None and is_away(candidate, joint_reach_mm):
+    if is_away(candidate, joint_reach_mm):
         return AWAY
     names = (n for n, look in LOOK_ALIKES.items() if n in CORES and look(candidate))
     return next(names, "")

@@ -186,10 +186,8 @@ def left_over_of_s1(
     if not sacrum.any() or not left_over.any():
         return np.zeros(left_over.shape, bool)
     away_mm = ndimage.distance_transform_edt(~sacrum, sampling=spacing_mm)
-    parts, count = ndimage.label(left_over)
-    near = ndimage.minimum(away_mm, parts, range(count + 1)) <= REMNANT_MM
-    large = np.bincount(parts.ravel(), minlength=count + 1) * spacing_mm**3 >= LEAST_PIECE_MM3
-    kept = near & large
+    parts = _parts(left_over, LEAST_PIECE_MM3 / spacing_mm**3)
+    kept = ndimage.minimum(away_mm, parts, range(int(parts.max()) + 1)) <= REMNANT_MM
     kept[0] = False
     return kept[parts]
 
@@ -198,13 +196,16 @@ def between_s1_and_s2(
     sacrum: NDArray[np.bool_], free: NDArray[np.bool_], spacing_mm: float
 ) -> NDArray[np.bool_]:
     """Return the remnant of the disc between two pieces of the sacrum, where nothing else lies."""
-    parts, _ = ndimage.label(sacrum)
-    sizes = np.bincount(parts.ravel())[1:] * spacing_mm**3
-    large = [n + 1 for n in np.flatnonzero(sizes >= LEAST_PIECE_MM3)]
-    if len(large) < 2:
+    parts = _parts(sacrum, LEAST_PIECE_MM3 / spacing_mm**3)
+    count = int(parts.max())
+    if count < 2:
         return np.zeros(sacrum.shape, bool)
     away_mm = np.sort(
-        [ndimage.distance_transform_edt(parts != n, sampling=spacing_mm) for n in large], axis=0
+        [
+            ndimage.distance_transform_edt(parts != n, sampling=spacing_mm)
+            for n in range(1, count + 1)
+        ],
+        axis=0,
     )
     return free & (away_mm[0] + away_mm[1] <= REMNANT_MM + 2 * spacing_mm)
 

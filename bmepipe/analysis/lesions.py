@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
 from bmepipe.analysis.candidates import (
-    AT_JOINT_MM,
     DOT_MM2,
     Box,
     core_looks_like,
     describe,
+    is_at_joint,
     looks_like,
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
@@ -107,8 +107,8 @@ def find_lesions(
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        at_joint = facts.joint_distance is not None and facts.joint_distance < AT_JOINT_MM
-        doubted = is_doubted(second.data[box][mask], bones.grid, at_joint=at_joint)
+        likely = second.data[box][mask]
+        doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
         return VETO if doubted else ""
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
