@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
+from bmepipe.training.chance import chance, integer, noise, normal, smooth_field, uniform
 from bmepipe.training.geometry import View
 
 # Smoothing before images are sampled at the network's spacing, as in models.regrid.
@@ -107,7 +107,7 @@ def _disturb(
         ghost = image.roll(image.shape[axis] // integer(rng, 2, 4), axis)
         image = image + uniform(rng, 0.02, 0.15) * ghost
     noise_sd = uniform(rng, 0, 0.09) ** 1.0 * uniform(rng, 0.1, 1)
-    first, second = (torch.randn(image.shape, generator=rng).to(device) for _ in range(2))
+    first, second = (noise(tuple(image.shape), rng, device) for _ in range(2))
     image = ((image + noise_sd * first) ** 2 + (noise_sd * second) ** 2).sqrt()
     return (image + 1e-4) ** float(torch.exp(normal(rng, 0.18, "cpu")))
 

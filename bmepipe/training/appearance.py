@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bmepipe.training.chance import chance, integer, normal, smooth_field, uniform
+from bmepipe.training.chance import chance, integer, noise, normal, smooth_field, uniform
 from bmepipe.training.geometry import doubled
 from bmepipe.training.tissues import (
     GREYS,
@@ -158,7 +158,7 @@ def paint(
 
 
 def _grain(shape: tuple[int, int, int], rng: torch.Generator, device: str) -> Tensor:
-    fine = torch.randn((1, *shape), generator=rng).to(device)
+    fine = noise((1, *shape), rng, device)
     fine = torch.nn.functional.avg_pool3d(fine, 3, 1, 1) * 4
     return 0.7 * fine + 0.7 * smooth_field(shape, 14, rng, device)
 

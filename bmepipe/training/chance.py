@@ -28,6 +28,19 @@ def normal(rng: torch.Generator, sd: float, device: str, count: int | None = Non
     return (torch.randn(size, generator=rng) * sd).to(device)
 
 
+def noise(shape: tuple[int, ...], rng: torch.Generator, device: str) -> Tensor:
+    """Return white noise of unit spread.
+
+    Large fields are drawn on the device itself, which is much faster; the same state of `rng` gives
+    the same noise there, but not the same on another kind of device.
+    """
+    if device == "cpu":
+        return torch.randn(shape, generator=rng)
+    own = torch.Generator(device)
+    own.manual_seed(integer(rng, 0, 2**31 - 1))
+    return torch.randn(shape, generator=own, device=device)
+
+
 def smooth_field(
     shape: tuple[int, int, int],
     knots: int,

@@ -16,6 +16,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from bmepipe.errors import BadSettings
 from bmepipe.models.edema_input import PIXEL_MM, in_plane_depth_mm
@@ -101,6 +102,28 @@ def batches(
         # Not at once after its twins.
         for _ in range(USES - 1 if len(waiting) >= 4 * USES else 0):
             yield waiting.pop(int(rng.integers(len(waiting))))
+
+
+class PatchStream(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
+    """`batches` for the workers of a data loader, each with its own random numbers.
+
+    Parameters
+    ----------
+    examples : sequence of Loaded
+    batch : int
+    seed : sequence of int
+    """
+
+    def __init__(self, examples: Sequence[Loaded], batch: int, seed: Sequence[int]) -> None:
+        self.examples, self.batch, self.seed = examples, batch, tuple(seed)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches for ever."""
+        worker = get_worker_info()
+        if worker:
+            torch.set_num_threads(1)
+        number = [worker.id] if worker else []
+        return batches(self.examples, self.batch, np.random.default_rng([*self.seed, *number]))
 
 
 def sample(example: Loaded, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

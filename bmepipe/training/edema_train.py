@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import glob
 import math
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_network import build_edema_network
 from bmepipe.training.edema_phantoms import Example, load_example
-from bmepipe.training.edema_samples import batches, load_examples
+from bmepipe.training.edema_samples import PatchStream, load_examples
 from bmepipe.training.state import CHECKPOINT, fresh, restore, run
 
 
@@ -40,6 +42,8 @@ class EdemaConfig:
         Pattern of other cached phantoms, never trained on: they validate and calibrate.
     threads : int
         Of the processor.
+    workers : int
+        Processes that make patches; 0 makes them between the steps of training.
     """
 
     pattern: str
@@ -56,6 +60,7 @@ class EdemaConfig:
     checkpoint_minutes: float = 2.0
     validate_minutes: float = 8.0
     threads: int = 1
+    workers: int = 0
 
     @property
     def network(self) -> dict[str, Any]:
@@ -97,8 +102,11 @@ def train_edema(
         restore(state, checkpoint, device)
     held_out = [load_example(path) for path in files_of(config.held_out)]
     # Other samples after every resumption than before it.
-    rng = np.random.default_rng([config.seed, state.iteration])
-    stream = batches(load_examples(files_of(config.pattern)), config.batch, rng)
+    examples = load_examples(files_of(config.pattern))
+    stream = DataLoader(
+        PatchStream(examples, config.batch, (config.seed, state.iteration)),
+        batch_size=None, num_workers=config.workers, prefetch_factor=4 if config.workers else None,
+    )  # fmt: skip
     return run(
         state, config, folder, stream, partial(_loss, config),
         lambda net: _named(*validate(net, held_out, config.multiple)),
@@ -134,7 +142,7 @@ def validate(
 
     At the probability of one half, with the true outline; voxels of failed suppression aside.
     """
-    net.eval()
+    net = copy.deepcopy(net).cpu().eval()  # the few slices that validate are soon done there
     scores, false = [], []
     for example in held_out:
         found = logits_of(net, example.scene, multiple) > 0
@@ -144,7 +152,6 @@ def validate(
             scores.append(2 * np.sum(found & truth) / (found.sum() + truth.sum()))
         elif not truth.any():
             false.append(float(found.sum()))
-    net.train()
     return _mean(scores), _mean(false)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bmepipe.errors import BadSettings
-from bmepipe.training.chance import integer, normal, uniform
+from bmepipe.training.chance import integer, noise, normal, uniform
 from bmepipe.training.geometry import View
 from bmepipe.training.sources import load_source
 from bmepipe.training.synthesis import Packed, Sample, pack, synthesise_several
@@ -74,6 +74,9 @@ class SampleStream(IterableDataset[Batch]):
         Of the network's grid.
     flatten : bool
         Of `models.network.normalise`.
+    device : str
+        Where samples are made. On an accelerator that is faster than a step of training, so that
+        a batch comes only twice there: as it is, and mirrored.
     """
 
     def __init__(
@@ -86,8 +89,10 @@ class SampleStream(IterableDataset[Batch]):
         targets: tuple[str, ...] = (),
         spacing_mm: float = 2.0,
         flatten: bool = False,
+        device: str = "cpu",
     ) -> None:
         self.targets, self.spacing_mm, self.flatten = targets, spacing_mm, flatten
+        self.device, self.uses = device, USES if device == "cpu" else 2
         self.groups, self.shapes, self.batch = groups, shapes, batch
         self.seed, self.start = seed, start
 
@@ -97,18 +102,19 @@ class SampleStream(IterableDataset[Batch]):
         torch.set_num_threads(1)  # the other core belongs to the training step
         rng = torch.Generator()
         rng.manual_seed(1_000_003 * self.seed + 101 * self.start + (worker.id if worker else 0))
-        loaded = load_groups(self.groups, self.targets, self.spacing_mm, self.flatten)
+        loaded = load_groups(self.groups, self.targets, self.spacing_mm, self.flatten, self.device)
         waiting: list[tuple[Batch, int]] = []  # batches and how often each is to come again
         while True:
             group = draw(loaded, rng)
             shapes = group.shapes or self.shapes
             shape = shapes[integer(rng, 0, len(shapes) - 1)]
-            made = samples(group, shape, rng, max(PAINTINGS, self.batch))
+            made = samples(group, shape, rng, max(PAINTINGS, self.batch), self.device)
             for first in range(0, len(made), self.batch):
                 batch = stack(made[first : first + self.batch])
                 yield batch
-                waiting.append((mirrored(batch), USES - 1))
-            for _ in range((USES - 1) * (len(made) // self.batch) * (len(waiting) >= WAITING)):
+                waiting.append((mirrored(batch), self.uses - 1))
+            again_too = (self.uses - 1) * (len(made) // self.batch) * (len(waiting) >= WAITING)
+            for _ in range(again_too):
                 again, left = waiting.pop(integer(rng, 0, len(waiting) - 1))
                 yield altered(again, rng)
                 if left > 1:
@@ -132,6 +138,7 @@ def load_groups(
     targets: tuple[str, ...] = (),
     spacing_mm: float = 2.0,
     flatten: bool = False,
+    device: str = "cpu",
 ) -> list[Group]:
     """Load every source; a group without files is left out.
 
@@ -144,7 +151,7 @@ def load_groups(
     for group in groups:
         paths = sorted(glob.glob(group.pattern))
         if paths:
-            packed = tuple(pack(load_source(Path(p)), "cpu", group.centre) for p in paths)
+            packed = tuple(pack(load_source(Path(p)), device, group.centre) for p in paths)
             table = torch.tensor(label_table(targets))
             view = replace(group.view, spacing_mm=spacing_mm, flatten=flatten)
             loaded.append(Group(group.weight, group.labelled, packed, group.shapes, view, table))
@@ -164,11 +171,15 @@ def draw(groups: list[Group], rng: torch.Generator) -> Group:
 
 
 def samples(
-    group: Group, shape: tuple[int, int, int], rng: torch.Generator, count: int
+    group: Group,
+    shape: tuple[int, int, int],
+    rng: torch.Generator,
+    count: int,
+    device: str = "cpu",
 ) -> list[Sample]:
     """Return samples of any one of a group's sources, all in one position."""
     source = group.sources[integer(rng, 0, len(group.sources) - 1)]
-    made = synthesise_several(source, shape, rng, count, view=group.view, table=group.table)
+    made = synthesise_several(source, shape, rng, count, device, view=group.view, table=group.table)
     if group.labelled:
         return made
     return [replace(one, bones=torch.zeros_like(one.bones)) for one in made]
@@ -178,8 +189,8 @@ def altered(batch: Batch, rng: torch.Generator) -> Batch:
     """Return the batch with another brightness curve and more noise."""
     image, bones, inside = batch
     curve = float(torch.exp(normal(rng, 0.2, "cpu")))
-    noise = uniform(rng, 0.0, 0.05) * torch.randn(image.shape, generator=rng)
-    return (image.clamp(min=0) ** curve + noise).clamp(0, 2) * inside[:, None], bones, inside
+    grain = uniform(rng, 0.0, 0.05) * noise(tuple(image.shape), rng, image.device.type)
+    return (image.clamp(min=0) ** curve + grain).clamp(0, 2) * inside[:, None], bones, inside
 
 
 def stack(samples: list[Sample]) -> Batch:

@@ -121,12 +121,13 @@ def train(
     )  # fmt: skip
     stream = SampleStream(
         config.sources, config.shapes, config.batch, config.seed, state.iteration, config.targets,
-        config.spacing_mm, config.flatten,
+        config.spacing_mm, config.flatten, device,
     )  # fmt: skip
+    # An accelerator makes its own samples; a processor's are made beside the training step.
+    workers = config.workers if device == "cpu" else 0
     loader = DataLoader(
-        stream, batch_size=None, num_workers=config.workers,
-        prefetch_factor=3 if config.workers else None,
-    )  # fmt: skip
+        stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None
+    )
     return run(
         state, config, folder, loader, _loss,
         lambda net: _named(validate(net, held_out, device)), config.stored, minutes, device,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from bmepipe.errors import BadSettings
 from bmepipe.models.edema import load_edema_model
@@ -31,6 +32,7 @@ from bmepipe.training.edema_phantoms import (
 from bmepipe.training.edema_samples import (
     PATCH,
     USES,
+    PatchStream,
     batches,
     load_examples,
     vary_signals,
@@ -122,6 +124,15 @@ def test_batches_have_the_networks_shape_and_come_back_turned(config: EdemaConfi
     # A turned batch holds as much bone, edema and signal as its first form, in other places.
     sums = {tuple(round(float(part.sum()), 1) for part in batch) for batch in drawn}
     assert len(drawn) // USES <= len(sums) < len(drawn)
+
+
+def test_every_worker_makes_patches_of_its_own(config: EdemaConfig) -> None:
+    stream = PatchStream(load_examples(files_of(config.pattern)), 2, (3, 0))
+    loader = DataLoader(stream, batch_size=None, num_workers=2)
+    drawn = iter(loader)
+    first, second = next(drawn), next(drawn)
+    assert first[0].shape == second[0].shape == (2, CHANNELS, PATCH, PATCH)
+    assert not torch.equal(first[0], second[0])
 
 
 def test_no_files_are_refused() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from bmepipe.training.acquisition import acquire, gaussian_rows, slice_rows
 from bmepipe.training.appearance import CONTRASTS, add_cortex, dress, paint
-from bmepipe.training.chance import smooth_field
+from bmepipe.training.chance import noise, smooth_field
 from bmepipe.training.geometry import View, doubled, flex, random_affine, random_points
 from bmepipe.training.samples import SourceGroup, altered, load_groups, mirrored, samples, stack
 from bmepipe.training.sources import Source
@@ -114,6 +114,12 @@ def test_an_image_is_half_as_fine_as_its_tissue() -> None:
         image, inside, lit = acquire(torch.rand(24, 40, 32), generator(seed), "cpu", View())
         assert image.shape == inside.shape == lit.shape == (12, 20, 16)
         assert not image[~inside].any()
+
+
+def test_noise_follows_the_seed() -> None:
+    first, second = (noise((4, 5, 6), torch.Generator().manual_seed(8), "cpu") for _ in range(2))
+    assert torch.equal(first, second)
+    assert abs(float(noise((40, 40, 40), torch.Generator().manual_seed(8), "cpu").std()) - 1) < 0.02
 
 
 def test_smooth_fields_have_unit_spread() -> None:
