@@ -79,10 +79,9 @@ def require_writers(names: tuple[str, ...]) -> None:
 
 def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[str, str]:
     """Return the names and the sha256 of the models that a run uses."""
-    from bmepipe.models.stored import stored_sha256, with_partner
+    from bmepipe.models.stored import stored_sha256
 
-    names = [] if bones_given else with_partner(site.model)
-    names += detectors.models
+    names = [*([] if bones_given else [site.model]), *detectors.models]
     return {name: stored_sha256(name) for name in names}
 
 

@@ -30,8 +30,8 @@ from bmepipe.training.tissues import TISSUES
 FIRST_SEED = 1000
 # How many phantoms of each site, and the side of the cube that is taken from them.
 PHANTOMS = {
-    "lumbar": (8, 250.0), "sacroiliac": (8, 220.0), "hip": (8, 190.0), "knee": (8, 170.0),
-    "ankle": (10, 150.0), "shoulder": (10, 160.0), "cervical": (10, 190.0),
+    "lumbar": (10, 250.0), "sacroiliac": (8, 220.0), "hip": (14, 190.0), "knee": (8, 170.0),
+    "ankle": (14, 150.0), "shoulder": (15, 160.0), "cervical": (12, 190.0),
 }  # fmt: skip
 PELVES = range(3, 9)  # seeds of the soft tissue around the one pelvis
 MUSCLED = range(1004, 1008)  # sacroiliac phantoms that come with muscles beside the bones too

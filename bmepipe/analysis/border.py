@@ -123,3 +123,26 @@ def without_specks(
         if large[number]:
             large[number] = slice_area_mm2(labels[box] == number, grid) >= least_area_mm2
     return large[labels]
+
+
+def without_splinters(
+    edema: NDArray[np.bool_], bones: Volume, min_lesion_mm3: float
+) -> NDArray[np.bool_]:
+    """Return edema without what an outline splits off a lesion: its specks in a neighbouring bone.
+
+    The largest piece of a lesion stays, however small it is.
+    """
+    everywhere = np.ones((3, 3, 3))
+    whole, _ = ndimage.label(edema, everywhere)
+    pieces = np.zeros(edema.shape, np.int32)
+    for label in np.unique(bones.data[edema]):
+        part, _ = ndimage.label(edema & (bones.data == label), everywhere)
+        pieces[part > 0] = part[part > 0] + pieces.max()
+    sizes = np.bincount(pieces.ravel())
+    lesion_of = np.zeros(len(sizes), int)
+    lesion_of[pieces[edema]] = whole[edema]
+    largest = np.zeros(whole.max() + 1, int)
+    np.maximum.at(largest, lesion_of[1:], sizes[1:])
+    kept = (sizes * bones.grid.voxel_ml * 1000 >= min_lesion_mm3) | (sizes == largest[lesion_of])
+    kept[0] = False
+    return kept[pieces]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bmepipe.analysis.border import without_splinters
 from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import EDGE
@@ -159,6 +160,7 @@ def find_drawn(
     edge = (probability.data >= EDGE) & inside
     candidates = hysteresis(edge, edge & (probability.data >= CERTAIN))
     edema, rejected = sift(*candidates, judge)
+    edema = without_splinters(edema, bones, rule.min_lesion_mm3)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in rejected

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.border import cut_at, regrow_rim, widened, without_fringes, without_specks
+from bmepipe.analysis.border import (
+    cut_at,
+    regrow_rim,
+    widened,
+    without_fringes,
+    without_specks,
+    without_splinters,
+)
 from bmepipe.analysis.candidates import (
     DOT_MM2,
     Box,
@@ -135,6 +142,8 @@ def find_lesions(
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
+        edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
+    edema = without_splinters(edema, bones, rule.min_lesion_mm3)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)

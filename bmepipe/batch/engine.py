@@ -18,7 +18,7 @@ from bmepipe.batch.child import kill_all, run_isolated, sweep
 from bmepipe.batch.cohort import write_tables
 from bmepipe.batch.gallery import write_gallery
 from bmepipe.errors import BadSettings, OutputExists
-from bmepipe.models.stored import stored_sha256, with_partner
+from bmepipe.models.stored import stored_sha256
 from bmepipe.pipeline import RunSettings
 from bmepipe.site import load_site, site_names
 
@@ -128,8 +128,7 @@ def _tabulate(out: Path, ordered: Sequence[dict[str, Any]]) -> None:
 
 def software_key() -> str:
     """Return what results depend on besides input and settings: the version and the models."""
-    models = {load_site(name).model for name in site_names()} - {""}
-    names = sorted({name for model in models for name in with_partner(model)})
+    names = sorted({load_site(name).model for name in site_names()} - {""})
     return f"{__version__} {[(name, stored_sha256(name)) for name in names]}"
 
 

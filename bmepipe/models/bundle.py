@@ -18,7 +18,7 @@ from bmepipe.analysis.boundary import refine_bones
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
 from bmepipe.errors import NoBonesFound
-from bmepipe.models.network import averaged, build_network, flattened, normalise
+from bmepipe.models.network import build_network, flattened, normalise
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network, place, to_network
 from bmepipe.models.stored import complete_settings, model_folder, read_model
@@ -79,8 +79,6 @@ def load_bundle(folder: Path) -> Bundle:
     Parameters
     ----------
     folder : Path
-        Its settings may name another model "together_with" which it answers: their probabilities
-        are averaged.
 
     Raises
     ------
@@ -92,11 +90,6 @@ def load_bundle(folder: Path) -> Bundle:
     with complete_settings(folder):
         network = build_network(settings["network"])
         network.load_state_dict(stored.weights)
-        if settings.get("together_with"):
-            partner = load_bundle(model_folder(str(settings["together_with"])))
-            if partner.spacing_mm != float(settings["spacing_mm"]):
-                raise ValueError(f"a partner at {settings['spacing_mm']} mm")
-            network = averaged([network, partner.network])
         labels = {int(row["label"]): str(row["name"]) for row in stored.metadata["labels"]}
         return Bundle(
             name=folder.name,

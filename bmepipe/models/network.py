@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bmepipe.errors import ModelDamaged
@@ -43,30 +42,6 @@ def build_network(settings: dict[str, Any]) -> torch.nn.Module:
         num_res_units=int(settings["num_res_units"]),
         norm="INSTANCE",
     )
-
-
-def averaged(networks: Sequence[torch.nn.Module]) -> torch.nn.Module:
-    """Return one network whose softmax is the mean of the others'.
-
-    Networks trained apart err in different places.
-
-    Parameters
-    ----------
-    networks : sequence of Module
-        Of the same input and the same labels; each returns logits of shape (n, labels, ...).
-    """
-    import torch
-
-    class Averaged(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.networks = torch.nn.ModuleList(networks)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            mean = torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
-            return mean.clamp(min=1e-7).log()
-
-    return Averaged()
 
 
 def normalise(image: torch.Tensor, inside: torch.Tensor, *, flatten: bool = False) -> torch.Tensor:

@@ -69,13 +69,6 @@ def stored_sha256(name: str) -> str:
     return str(_read(model_folder(name) / "configs" / "metadata.json")["weights_sha256"])
 
 
-def with_partner(name: str) -> list[str]:
-    """Return a model's name and that of the model it answers together with, if there is one."""
-    settings = _read(model_folder(name) / "configs" / "inference.json")
-    partner = str(settings.get("together_with", ""))
-    return [name, partner] if partner else [name]
-
-
 def read_model(folder: Path) -> Stored:
     """Read a model folder, checking its weights against the stored sha256.
 

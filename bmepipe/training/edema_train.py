@@ -21,7 +21,7 @@ from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_network import build_edema_network
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import PatchStream, load_examples
-from bmepipe.training.state import CHECKPOINT, fresh, restore, run
+from bmepipe.training.state import CHECKPOINT, fresh, iterations_done, restore, run, take_over
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class EdemaConfig:
         Of the processor.
     workers : int
         Processes that make patches; 0 makes them between the steps of training.
+    start_from : str
+        Checkpoint of another training, or weights of a shipped model, that begin this one.
     """
 
     pattern: str
@@ -61,6 +63,7 @@ class EdemaConfig:
     validate_minutes: float = 8.0
     threads: int = 1
     workers: int = 0
+    start_from: str = ""
 
     @property
     def network(self) -> dict[str, Any]:
@@ -96,17 +99,20 @@ def train_edema(
     torch.set_num_threads(config.threads)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    state = fresh(lambda: build_edema_network(config.network).to(device), config.weight_decay)
     checkpoint = folder / CHECKPOINT
+    # Workers are forked, which must come before an accelerator is in use.
+    examples = load_examples(files_of(config.pattern))
+    stream = iter(DataLoader(
+        PatchStream(examples, config.batch, (config.seed, iterations_done(checkpoint))),
+        batch_size=None, num_workers=config.workers, prefetch_factor=4 if config.workers else None,
+    ))  # fmt: skip
+    state = fresh(lambda: build_edema_network(config.network).to(device), config.weight_decay)
     if checkpoint.exists():
         restore(state, checkpoint, device)
+    elif config.start_from:
+        take_over(state.net, Path(config.start_from))
+        state.ema.load_state_dict(state.net.state_dict())
     held_out = [load_example(path) for path in files_of(config.held_out)]
-    # Other samples after every resumption than before it.
-    examples = load_examples(files_of(config.pattern))
-    stream = DataLoader(
-        PatchStream(examples, config.batch, (config.seed, state.iteration)),
-        batch_size=None, num_workers=config.workers, prefetch_factor=4 if config.workers else None,
-    )  # fmt: skip
     return run(
         state, config, folder, stream, partial(_loss, config),
         lambda net: _named(*validate(net, held_out, config.multiple)),

@@ -33,9 +33,6 @@ class Card:
         Up to which angle slices that lean between coronal and axial are shown as coronal.
     likeness : bool
         Whether the network's doubt is settled by the signal of the certain bone.
-    together_with : str
-        Another model folder with the same labels and grid: both networks' probabilities are
-        averaged.
     measured : tuple of str
         Sentences with what was measured, and how.
     """
@@ -47,7 +44,6 @@ class Card:
     least_confidence: float = 0.6
     coronal_within_deg: float = 45.0
     likeness: bool = False
-    together_with: str = ""
     measured: tuple[str, ...] = ()
 
 
@@ -97,7 +93,6 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "least_confidence": card.least_confidence,
         "coronal_within_deg": card.coronal_within_deg,
         "likeness": card.likeness,
-        "together_with": card.together_with,
     }
     scores = last_scores(checkpoint.parent)
     dice = {key: value for key, value in scores.items() if key.startswith("dice_")}

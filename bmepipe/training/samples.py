@@ -215,6 +215,8 @@ def validation_set(
     flatten: bool = False,
 ) -> list[Batch]:
     """Return fixed samples that no training draws, of every group in turn: each a batch of one."""
+    if not count:
+        return []
     rng = torch.Generator()
     rng.manual_seed(987_654_321)
     labelled = tuple(group for group in groups if group.labelled)

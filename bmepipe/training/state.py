@@ -181,6 +181,26 @@ def restore(state: State, path: Path, device: str) -> None:
     state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
 
 
+def iterations_done(checkpoint: Path) -> int:
+    """Return how many steps a checkpoint's training has taken; 0 without a checkpoint."""
+    if not checkpoint.exists():
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["iteration"])
+
+
+@torch.no_grad()
+def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
+    """Copy the weights of a checkpoint or a shipped model into `net`, where both have channels."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    stored = stored.get("ema", stored)  # a shipped model holds its weights alone
+    for name, own in net.state_dict().items():
+        if name in stored and stored[name].dim() == own.dim():
+            both = tuple(
+                slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True)
+            )
+            own[both] = stored[name][both].to(own.device)
+
+
 def record(folder: Path, state: State, losses: Sequence[float], scores: dict[str, float]) -> None:
     """Add a row to ``curve.csv``: iteration, minutes, mean loss, and the named scores."""
     path = folder / "curve.csv"

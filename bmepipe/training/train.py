@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from bmepipe.models.network import build_network
 from bmepipe.training.samples import SampleStream, SourceGroup, validation_set
-from bmepipe.training.state import CHECKPOINT, fresh, restore, run
+from bmepipe.training.state import CHECKPOINT, fresh, restore, run, take_over
 
 
 @dataclass(frozen=True)
@@ -183,19 +183,6 @@ def _loss(batch: Sequence[Tensor], net: torch.nn.Module) -> Tensor:
     with torch.autocast(image.device.type, torch.bfloat16, enabled=image.is_cuda):
         logits = net(image)
     return dice_and_cross_entropy(logits.float(), bones, inside)
-
-
-@torch.no_grad()
-def take_over(net: torch.nn.Module, checkpoint: Path) -> None:
-    """Copy the weights of a checkpoint or a shipped model into `net`, where both have channels."""
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    stored = stored.get("ema", stored)  # a shipped model holds its weights alone
-    for name, own in net.state_dict().items():
-        if name in stored and stored[name].dim() == own.dim():
-            both = tuple(
-                slice(0, min(a, b)) for a, b in zip(own.shape, stored[name].shape, strict=True)
-            )
-            own[both] = stored[name][both].to(own.device)
 
 
 def _dice(found: Tensor, truth: Tensor) -> float:

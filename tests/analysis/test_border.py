@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, widened
+from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, widened, without_splinters
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import Marrow, Reference
@@ -39,3 +39,18 @@ def test_low_best_and_high_drawings_hold_each_other(scene, knee):
     assert (low <= found.edema.data).all()
     assert (found.edema.data <= high).all()
     assert 0 < low.sum() < made.edema.sum() < high.sum()
+
+
+def test_what_an_outline_splits_off_a_lesion_is_left_out() -> None:
+    bones = np.zeros((12, 10, 4), np.uint8)
+    bones[:6], bones[6:] = 1, 2
+    edema = np.zeros(bones.shape, bool)
+    edema[2:6, 2:6, 1:3] = True  # 32 mm3 in the first bone,
+    edema[6, 2, 1] = True  # and one voxel of it in the second
+    edema[9, 8, 3] = True  # a lesion of its own, however small
+    volume = Volume(np.asfortranarray(bones), Grid(bones.shape, np.eye(4)))
+    kept = without_splinters(edema, volume, 10.0)
+    assert not kept[6, 2, 1]
+    assert kept[9, 8, 3]
+    assert kept.sum() == edema.sum() - 1
+    assert not without_splinters(np.zeros_like(edema), volume, 10.0).any()

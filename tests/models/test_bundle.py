@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import bone_finder, load_bundle
-from bmepipe.models.network import averaged, build_network
+from bmepipe.models.bundle import bone_finder
+from bmepipe.models.network import build_network
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network, place, to_network
-from bmepipe.models.stored import model_folder, with_partner
+from bmepipe.models.stored import model_folder
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
 from bmepipe.site import load_site
@@ -88,36 +88,6 @@ def test_a_bone_of_two_kinds_is_as_probable_as_both() -> None:
     found = probability_of(bone, kinds, probability)
     np.testing.assert_allclose(found[0, 0], [0.0, 0.9, 0.9, 0.3], atol=1e-6)
     np.testing.assert_allclose(probability_of(kinds == 2, kinds, probability)[0, 0, 3], 0.2)
-
-
-def test_two_networks_answer_together() -> None:
-    class Says(torch.nn.Module):
-        def __init__(self, *logits: float) -> None:
-            super().__init__()
-            self.logits = torch.tensor(logits).reshape(1, -1, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.logits.expand(len(x), -1, x.shape[-1])
-
-    first, second = Says(0.0, 2.0), Says(3.0, 0.0)
-    x = torch.zeros(2, 1, 5)
-    mean = (first(x).softmax(1) + second(x).softmax(1)) / 2
-    torch.testing.assert_close(averaged([first, second])(x).softmax(1), mean)
-
-
-def test_a_partner_on_another_grid_is_refused(tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(model_folder("bones_lumbar"), tmp_path / "bones_lumbar"))
-    settings = copy / "configs" / "inference.json"
-    assert json.loads(settings.read_text())["together_with"] == "bones_trunk"
-    changed = json.loads(settings.read_text()) | {"spacing_mm": 2.5}
-    settings.write_text(json.dumps(changed))
-    with pytest.raises(ModelDamaged, match="bones_lumbar"):
-        load_bundle(copy)
-
-
-def test_both_names_of_a_pair_of_networks_are_told() -> None:
-    assert with_partner("bones_lumbar") == ["bones_lumbar", "bones_trunk"]
-    assert with_partner("bones_knee") == ["bones_knee"]
 
 
 def test_noise_has_no_bones(knee: Phantom) -> None:
