@@ -11,6 +11,7 @@ from bmepipe.analysis.border import without_splinters
 from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import EDGE
+from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesions import (
     Found,
     find_lesions,
@@ -153,8 +154,9 @@ def find_drawn(
             return "in the outermost slice only"
         if joint_mm is not None and site.joint_reach_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
-            return AWAY if is_away(facts, site.joint_reach_mm) else ""
-        return ""
+            if is_away(facts, site.joint_reach_mm):
+                return AWAY
+        return OPEN if is_open(mask, box, pair.t2fs, bones) else ""
 
     inside = (bones.data > 0) & assessable.data
     edge = (probability.data >= EDGE) & inside

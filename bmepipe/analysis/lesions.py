@@ -27,6 +27,7 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, painted, without_doubted_parts
+from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
@@ -112,6 +113,8 @@ def find_lesions(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
+        if core and not reason and is_open(mask, box, pair.t2fs, bones):
+            return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
         likely = second.data[box][mask]

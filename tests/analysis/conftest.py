@@ -14,6 +14,7 @@ from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 MARROW, MUSCLE, EDEMA = 100.0, 330.0, 360.0
+CORTEX = 20.0
 MARROW_T1, MUSCLE_T1, EDEMA_T1 = 500.0, 170.0, 350.0
 
 
@@ -51,8 +52,12 @@ def make_scene(
     with_t1: bool = True,
     level: float = EDEMA,
     t1_level: float = EDEMA_T1,
+    cortex: bool = False,
 ) -> Scene:
-    """Femur (label 1) and tibia (2) as balls of 15 and 12 mm in muscle, with balls of edema."""
+    """Femur (label 1) and tibia (2) as balls of 15 and 9 mm in muscle, with balls of edema.
+
+    A dark shell of 1 mm around the bones is there only where a test asks for it.
+    """
     grid = turned_grid()
     bones = np.zeros(grid.shape, np.uint8)
     bones[ball(grid, (22, 28, 7), 15.0)] = 1
@@ -63,6 +68,9 @@ def make_scene(
     edema &= bones > 0
     t2fs = np.where(edema, level, np.where(bones > 0, MARROW, MUSCLE))
     t1 = np.where(edema, t1_level, np.where(bones > 0, MARROW_T1, MUSCLE_T1))
+    if cortex:
+        shell = (ball(grid, (22, 28, 7), 16.0) | ball(grid, (48, 28, 7), 10.0)) & (bones == 0)
+        t2fs[shell], t1[shell] = CORTEX, CORTEX
     rng = np.random.default_rng(3)
     slope = np.exp(shading * np.linspace(-1, 1, grid.shape[0]))[:, None, None]
     images = [

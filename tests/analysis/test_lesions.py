@@ -14,6 +14,7 @@ from bmepipe.analysis.candidates import (
     looks_like,
 )
 from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.enclosure import OPEN
 from bmepipe.analysis.lesions import find_lesions, hysteresis
 from bmepipe.volume import Grid, Volume
 
@@ -61,6 +62,12 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
     assert not lesion.touches_edge
 
 
+def test_what_runs_on_into_muscle_without_cortex_is_rejected(scene, knee):
+    found = found_in(scene(lesions=(((8, 28, 7), 6.0),)), knee)
+    assert not found.lesions
+    assert [one.rejected_as for one in found.rejected] == [OPEN]
+
+
 def test_lesions_are_numbered_by_size_within_bones(scene, knee):
     made = scene(lesions=(((20, 28, 7), 3.5), ((48, 28, 7), 5.0)))
     found = found_in(made, knee)
@@ -71,7 +78,7 @@ def test_lesions_are_numbered_by_size_within_bones(scene, knee):
 
 
 def test_subchondral_edema_touching_the_surface_survives_with_its_rim(scene, knee):
-    made = scene(lesions=(((8, 28, 7), 6.0),))
+    made = scene(lesions=(((8, 28, 7), 6.0),), cortex=True)
     found = found_in(made, knee)
     assert len(found.lesions) == 1
     truth_ml = made.edema.sum() * made.bones.grid.voxel_ml

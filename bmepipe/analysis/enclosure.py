@@ -1,0 +1,74 @@
+"""Whether cortex parts a bright candidate from what lies outside its bone.
+
+Marrow is enclosed by a dark shell. Where the signal runs on past the outline undiminished, the
+outline has leaked into muscle or fluid, or fat suppression failed on both sides: no edema.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bmepipe.analysis.candidates import Box
+from bmepipe.volume import Volume
+
+OPEN = "no cortex between it and what is outside"
+# Of the candidate's signal: cortex, blurred as it is, stays below. On true lesions of 14 phantoms
+# and three patients at most 0.3 of the outline was open, on what leaked or failed 0.57 and more.
+CORTEX_LEVEL, OPEN_SHARE = 0.8, 0.5
+NEAR_MM = 2.5  # what reaches so near to the outline meets it: the marrow's margin is left out of it
+AROUND_MM = 1.5  # so far around every point of the outline cortex is looked for,
+INSIDE_MM = 1.0  # and so far within the bone
+SMOOTH_MM = 0.5  # so that noise is no cortex
+# Towards another bone lies a joint: its cartilage may be as bright as edema, its plate is thin.
+FACING_MM = 6.0
+LEAST_OUTLINE_MM = 4.0  # less of it says nothing
+_MARGIN_MM = 8.0
+
+
+def is_open(mask: NDArray[np.bool_], box: Box, t2fs: Volume, bones: Volume) -> bool:
+    """Say whether most of the outline that a candidate meets is not closed by cortex.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        The candidate within `box`.
+    box : tuple of slice
+    t2fs : Volume of float32
+    bones : Volume of uint8
+    """
+    grid = bones.grid
+    steps = [
+        np.inf if axis == grid.slice_axis else step for axis, step in enumerate(grid.spacing_mm)
+    ]
+    reach = [int(_MARGIN_MM / step) for step in grid.spacing_mm]
+    wide = tuple(
+        slice(max(part.start - more, 0), min(part.stop + more, count))
+        for part, more, count in zip(box, reach, grid.shape, strict=True)
+    )
+    candidate = np.zeros(grid.shape, bool)[wide]
+    inner = tuple(
+        slice(own.start - part.start, own.stop - part.start)
+        for own, part in zip(box, wide, strict=True)
+    )
+    candidate[inner] = mask
+    labels = bones.data[wide]
+    bone = labels > 0
+    flat = [1e6 if np.isinf(step) else step for step in steps]
+    depth, outline = ndimage.distance_transform_edt(bone, sampling=flat, return_indices=True)
+    met = candidate & (depth <= NEAR_MM)
+    edge = np.unique(outline[:, met], axis=1)
+    other = bone & (labels != np.bincount(labels[candidate]).argmax())
+    if other.any():
+        away = ndimage.distance_transform_edt(~other, sampling=grid.spacing_mm)
+        edge = edge[:, away[tuple(edge)] > FACING_MM]
+    pixel_mm = float(np.mean([step for step in steps if np.isfinite(step)]))
+    if edge.shape[1] * pixel_mm < LEAST_OUTLINE_MM:
+        return False
+    signal = t2fs.data[wide].astype(np.float32)
+    smooth = ndimage.gaussian_filter(signal, [SMOOTH_MM / step for step in steps])
+    shell = np.where(depth > INSIDE_MM, np.inf, smooth)
+    size = [2 * round(AROUND_MM / step) + 1 for step in steps]
+    darkest = ndimage.minimum_filter(shell, size, mode="nearest")[tuple(edge)]
+    return bool(np.mean(darkest > CORTEX_LEVEL * np.median(signal[candidate])) >= OPEN_SHARE)
