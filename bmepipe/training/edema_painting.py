@@ -12,15 +12,11 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bmepipe.models.edema_input import PIXEL_MM
 from bmepipe.training.edema_patch import Floats, Patch, smooth_noise
 
 SLICE_MM = 3.5  # of the phantoms, on average
-# Edema lies at joints and endplates more often than amid the marrow: this share is painted there.
-AT_SURFACE = 0.4
-SURFACE_PIXELS = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Paint:
 PAINTS: Mapping[str, Paint] = MappingProxyType(
     {
         "edema": Paint(
-            (1.25, 5.0), (0.5, 1.0), (2.0, 12.0), (1.0, 3.0), (0.5, 2.0), is_edema=True, weight=4.0
+            (1.35, 5.0), (0.5, 1.0), (2.0, 12.0), (1.0, 3.0), (0.5, 2.0), is_edema=True, weight=4.0
         ),
         "small edema": Paint(
             (1.5, 4.0), (0.5, 1.0), (1.2, 3.0), (1.0, 2.5), (0.4, 1.0), is_edema=True, weight=2.0
@@ -73,10 +69,7 @@ def paint(patch: Patch, rng: np.random.Generator) -> Patch:
 
 def painted(patch: Patch, kind: Paint, rng: np.random.Generator) -> Patch:
     """Return the patch with one structure of a kind; as it is where there is no bone."""
-    bone = patch.bones[len(patch.bones) // 2]
-    if kind.is_edema and rng.random() < AT_SURFACE:
-        bone = bone & ~ndimage.binary_erosion(bone, iterations=SURFACE_PIXELS)
-    places = np.argwhere(bone)
+    places = np.argwhere(patch.bones[len(patch.bones) // 2])
     if not len(places):
         return patch
     centre = places[int(rng.integers(len(places)))]
