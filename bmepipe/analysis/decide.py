@@ -156,7 +156,7 @@ def find_drawn(
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
             if is_away(facts, site.joint_reach_mm):
                 return AWAY
-        return OPEN if is_open(mask, box, pair.t2fs, bones) else ""
+        return OPEN if is_open(mask, box, pair, bones) else ""
 
     inside = (bones.data > 0) & assessable.data
     edge = (probability.data >= EDGE) & inside

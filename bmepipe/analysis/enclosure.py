@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.candidates import Box
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
 OPEN = "no cortex between it and what is outside"
@@ -28,17 +29,22 @@ LEAST_OUTLINE_MM = 4.0  # less of it says nothing
 _MARGIN_MM = 8.0
 
 
-def is_open(mask: NDArray[np.bool_], box: Box, t2fs: Volume, bones: Volume) -> bool:
+def is_open(mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume) -> bool:
     """Say whether most of the outline that a candidate meets is not closed by cortex.
+
+    Never on PD-FS: cartilage and muscle are as bright as edema there, and the plate between bone
+    and cartilage is thin, so that true edema at a joint looks open (a knee phantom's 3 mL did).
 
     Parameters
     ----------
     mask : ndarray of bool
         The candidate within `box`.
     box : tuple of slice
-    t2fs : Volume of float32
+    pair : Pair
     bones : Volume of uint8
     """
+    if pair.sequence_class is SequenceClass.PD_FS:
+        return False
     grid = bones.grid
     steps = [
         np.inf if axis == grid.slice_axis else step for axis, step in enumerate(grid.spacing_mm)
@@ -67,7 +73,7 @@ def is_open(mask: NDArray[np.bool_], box: Box, t2fs: Volume, bones: Volume) -> b
     pixel_mm = float(np.mean([step for step in steps if np.isfinite(step)]))
     if edge.shape[1] * pixel_mm < LEAST_OUTLINE_MM:
         return False
-    signal = t2fs.data[wide].astype(np.float32)
+    signal = pair.t2fs.data[wide].astype(np.float32)
     smooth = ndimage.gaussian_filter(signal, [SMOOTH_MM / step for step in steps])
     shell = np.where(depth > INSIDE_MM, np.inf, smooth)
     size = [2 * round(AROUND_MM / step) + 1 for step in steps]

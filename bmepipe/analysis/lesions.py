@@ -113,7 +113,7 @@ def find_lesions(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if core and not reason and is_open(mask, box, pair.t2fs, bones):
+        if core and not reason and is_open(mask, box, pair, bones):
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason

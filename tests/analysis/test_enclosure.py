@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from bmepipe.analysis.enclosure import is_open
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 GRID = Grid((70, 6, 60), np.diag([0.6, 3.0, 0.8, 1.0]))  # coronal slices
 BOX = (slice(18, 40), slice(2, 4), slice(10, 30))
 
 
-def scene(*, outside: float, cortex: float) -> tuple[Volume, Volume, np.ndarray]:
+def scene(*, outside: float, cortex: float) -> tuple[Pair, Volume, np.ndarray]:
     """A bone of marrow 100 that holds edema of 250 at its lower x side."""
     bones = np.zeros(GRID.shape, np.uint8)
     bones[18:60, :, 8:50] = 1
@@ -27,7 +30,7 @@ def scene(*, outside: float, cortex: float) -> tuple[Volume, Volume, np.ndarray]
     rng = np.random.default_rng(4)
     signal += rng.normal(0, 8, signal.shape).astype(np.float32)
     return (
-        Volume(np.asfortranarray(signal), GRID),
+        Pair(Volume(np.asfortranarray(signal), GRID), None, SequenceClass.STIR),
         Volume(np.asfortranarray(bones), GRID),
         lesion,
     )
@@ -35,23 +38,28 @@ def scene(*, outside: float, cortex: float) -> tuple[Volume, Volume, np.ndarray]
 
 @pytest.mark.parametrize("outside", [40.0, 250.0, 600.0])  # fat, muscle, fluid
 def test_cortex_encloses_edema_whatever_lies_outside(outside: float) -> None:
-    t2fs, bones, lesion = scene(outside=outside, cortex=10.0)
-    assert not is_open(lesion[BOX], BOX, t2fs, bones)
+    pair, bones, lesion = scene(outside=outside, cortex=10.0)
+    assert not is_open(lesion[BOX], BOX, pair, bones)
 
 
 @pytest.mark.parametrize("outside", [250.0, 600.0])
 def test_what_runs_on_past_the_outline_is_open(outside: float) -> None:
-    t2fs, bones, lesion = scene(outside=outside, cortex=outside)
-    assert is_open(lesion[BOX], BOX, t2fs, bones)
+    pair, bones, lesion = scene(outside=outside, cortex=outside)
+    assert is_open(lesion[BOX], BOX, pair, bones)
 
 
 def test_darker_tissue_right_at_the_outline_closes_it() -> None:
-    t2fs, bones, lesion = scene(outside=60.0, cortex=60.0)
-    assert not is_open(lesion[BOX], BOX, t2fs, bones)
+    pair, bones, lesion = scene(outside=60.0, cortex=60.0)
+    assert not is_open(lesion[BOX], BOX, pair, bones)
 
 
 def test_amid_the_marrow_nothing_is_open() -> None:
-    t2fs, bones, _ = scene(outside=250.0, cortex=250.0)
+    pair, bones, _ = scene(outside=250.0, cortex=250.0)
     middle = np.zeros(GRID.shape, bool)
     middle[36:40, 2:4, 20:28] = True
-    assert not is_open(middle[BOX], BOX, t2fs, bones)
+    assert not is_open(middle[BOX], BOX, pair, bones)
+
+
+def test_proton_density_is_not_asked() -> None:
+    pair, bones, lesion = scene(outside=250.0, cortex=250.0)
+    assert not is_open(lesion[BOX], BOX, replace(pair, sequence_class=SequenceClass.PD_FS), bones)

@@ -16,6 +16,7 @@ from bmepipe.analysis.candidates import (
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
 from bmepipe.analysis.lesions import find_lesions, hysteresis
+from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
 EDEMA = Candidate(
@@ -63,9 +64,12 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
 
 
 def test_what_runs_on_into_muscle_without_cortex_is_rejected(scene, knee):
-    found = found_in(scene(lesions=(((8, 28, 7), 6.0),)), knee)
-    assert not found.lesions
-    assert [one.rejected_as for one in found.rejected] == [OPEN]
+    for cortex, reasons in ((False, [OPEN]), (True, [])):
+        made = scene(lesions=(((8, 28, 7), 6.0),), cortex=cortex)
+        stir = replace(made.pair, sequence_class=SequenceClass.STIR)
+        found = found_in(replace(made, pair=stir), knee)
+        assert [one.rejected_as for one in found.rejected] == reasons
+        assert len(found.lesions) == cortex
 
 
 def test_lesions_are_numbered_by_size_within_bones(scene, knee):
@@ -78,7 +82,7 @@ def test_lesions_are_numbered_by_size_within_bones(scene, knee):
 
 
 def test_subchondral_edema_touching_the_surface_survives_with_its_rim(scene, knee):
-    made = scene(lesions=(((8, 28, 7), 6.0),), cortex=True)
+    made = scene(lesions=(((8, 28, 7), 6.0),))
     found = found_in(made, knee)
     assert len(found.lesions) == 1
     truth_ml = made.edema.sum() * made.bones.grid.voxel_ml
