@@ -116,6 +116,14 @@ class Grid:
         return int(2 - np.argmax(spacing[::-1]))
 
     @cached_property
+    def flat_spacing_mm(self) -> tuple[float, float, float]:
+        """The spacing with slices out of each other's reach: distances stay within a slice."""
+        x, y, z = (
+            1e6 if axis == self.slice_axis else step for axis, step in enumerate(self.spacing_mm)
+        )
+        return (x, y, z)
+
+    @cached_property
     def plane(self) -> str:
         """'sagittal', 'coronal' or 'axial': the anatomical plane nearest to the slices."""
         letter = self.orientation[self.slice_axis]

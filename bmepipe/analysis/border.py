@@ -70,10 +70,8 @@ def without_fringes(
     lesion it is no part of it. A band is what no circle of `FRINGE_RADIUS_MM` within a slice fits
     into, nearer to the surface than `FRINGE_DEPTH_MM`.
     """
-    flat = [1e6 if axis == grid.slice_axis else s for axis, s in enumerate(grid.spacing_mm)]
-    spacing_mm = (flat[0], flat[1], flat[2])
-    core = depth_mm(bright, spacing_mm) > FRINGE_RADIUS_MM
-    opened = bright & (depth_mm(~core, spacing_mm) <= FRINGE_RADIUS_MM)
+    core = depth_mm(bright, grid.flat_spacing_mm) > FRINGE_RADIUS_MM
+    opened = bright & (depth_mm(~core, grid.flat_spacing_mm) <= FRINGE_RADIUS_MM)
     return bright & (opened | (depth > FRINGE_DEPTH_MM))
 
 
@@ -125,12 +123,13 @@ def without_specks(
     return large[labels]
 
 
-def without_splinters(
+def pieces_by_bone(
     edema: NDArray[np.bool_], bones: Volume, min_lesion_mm3: float
-) -> NDArray[np.bool_]:
-    """Return edema without what an outline splits off a lesion: its specks in a neighbouring bone.
+) -> NDArray[np.int32]:
+    """Return the pieces of edema, each within one bone, with a number of its own from 1.
 
-    The largest piece of a lesion stays, however small it is.
+    Without what an outline splits off a lesion, its specks in a neighbouring bone. The largest
+    piece of a lesion stays, however small it is.
     """
     everywhere = np.ones((3, 3, 3))
     whole, _ = ndimage.label(edema, everywhere)
@@ -144,5 +143,4 @@ def without_splinters(
     largest = np.zeros(whole.max() + 1, int)
     np.maximum.at(largest, lesion_of[1:], sizes[1:])
     kept = (sizes * bones.grid.voxel_ml * 1000 >= min_lesion_mm3) | (sizes == largest[lesion_of])
-    kept[0] = False
-    return kept[pieces]
+    return np.where(kept[pieces], pieces, 0)

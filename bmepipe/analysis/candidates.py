@@ -86,7 +86,7 @@ def describe(
         least_depth=float(depth[box][mask].min()),
         median_depth=float(np.median(depth[box][mask])),
         greatest_depth=float(depth[box][mask].max()),
-        radius=in_plane_radius_mm(mask, grid.spacing_mm, grid.slice_axis),
+        radius=in_plane_radius_mm(mask, grid),
         length=length,
         width=width,
         thickness=thickness,
@@ -127,10 +127,9 @@ def slice_area_mm2(mask: NDArray[np.bool_], grid: Grid) -> float:
     return float(mask.sum(axis=others).max() * pixel_mm2)
 
 
-def in_plane_radius_mm(mask: NDArray, spacing_mm: tuple[float, ...], slice_axis: int) -> float:
+def in_plane_radius_mm(mask: NDArray, grid: Grid) -> float:
     """Return the radius in mm of the largest circle inside `mask` within one slice."""
-    flat = tuple(1e6 if axis == slice_axis else s for axis, s in enumerate(spacing_mm))
-    return float(depth_mm(np.pad(mask, 1), (flat[0], flat[1], flat[2])).max())
+    return float(depth_mm(np.pad(mask, 1), grid.flat_spacing_mm).max())
 
 
 def outside_ratio(mask: NDArray, box: Box, pair: Pair, bones: Volume) -> float | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.border import without_splinters
 from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import EDGE
@@ -121,10 +120,10 @@ def differences(
     either = first ^ second
     if not either.any():
         return either
-    flat = [1e6 if axis == grid.slice_axis else s for axis, s in enumerate(grid.spacing_mm)]
-    spacing_mm = (flat[0], flat[1], flat[2])
-    core = depth_mm(either, spacing_mm) > DIFFERENCE_MM
-    return either & (depth_mm(~core, spacing_mm) <= DIFFERENCE_MM) if core.any() else core
+    core = depth_mm(either, grid.flat_spacing_mm) > DIFFERENCE_MM
+    if not core.any():
+        return core
+    return either & (depth_mm(~core, grid.flat_spacing_mm) <= DIFFERENCE_MM)
 
 
 def find_drawn(
@@ -152,7 +151,7 @@ def find_drawn(
         facts = describe(mask, box, pair, bones, marrow, depth)
         if facts.in_end_slice:
             return "in the outermost slice only"
-        if joint_mm is not None and site.joint_reach_mm is not None:
+        if joint_mm is not None:
             facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
             if is_away(facts, site.joint_reach_mm):
                 return AWAY
@@ -162,11 +161,13 @@ def find_drawn(
     edge = (probability.data >= EDGE) & inside
     candidates = hysteresis(edge, edge & (probability.data >= CERTAIN))
     edema, rejected = sift(*candidates, judge)
-    edema = without_splinters(edema, bones, rule.min_lesion_mm3)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in rejected
     )
-    found = number_lesions(edema, rows, probability, bones, marrow, depth, site)
+    found = number_lesions(
+        edema, rule.min_lesion_mm3, rows, probability, bones, marrow, depth, site
+    )
+    edema = found.edema.data
     low, high = ((probability.data >= level) & inside for level in BAND)
     return replace(found, low=low & edema, high=parts_touching(high, edema) | edema)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import Box
+from bmepipe.analysis.candidates import Box, widen
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
@@ -46,23 +46,14 @@ def is_open(mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume) -> boo
     if pair.sequence_class is SequenceClass.PD_FS:
         return False
     grid = bones.grid
-    steps = [
-        np.inf if axis == grid.slice_axis else step for axis, step in enumerate(grid.spacing_mm)
-    ]
-    reach = [int(_MARGIN_MM / step) for step in grid.spacing_mm]
-    wide = tuple(
-        slice(max(part.start - more, 0), min(part.stop + more, count))
-        for part, more, count in zip(box, reach, grid.shape, strict=True)
+    flat = grid.flat_spacing_mm
+    wide = widen(box, tuple(int(_MARGIN_MM / step) for step in grid.spacing_mm), grid.shape)
+    candidate = np.pad(
+        mask,
+        [(a.start - b.start, b.stop - a.stop) for a, b in zip(box, wide, strict=True)],
     )
-    candidate = np.zeros(grid.shape, bool)[wide]
-    inner = tuple(
-        slice(own.start - part.start, own.stop - part.start)
-        for own, part in zip(box, wide, strict=True)
-    )
-    candidate[inner] = mask
     labels = bones.data[wide]
     bone = labels > 0
-    flat = [1e6 if np.isinf(step) else step for step in steps]
     depth, outline = ndimage.distance_transform_edt(bone, sampling=flat, return_indices=True)
     met = candidate & (depth <= NEAR_MM)
     edge = np.unique(outline[:, met], axis=1)
@@ -70,12 +61,12 @@ def is_open(mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume) -> boo
     if other.any():
         away = ndimage.distance_transform_edt(~other, sampling=grid.spacing_mm)
         edge = edge[:, away[tuple(edge)] > FACING_MM]
-    pixel_mm = float(np.mean([step for step in steps if np.isfinite(step)]))
+    pixel_mm = float(np.mean(np.delete(grid.spacing_mm, grid.slice_axis)))
     if edge.shape[1] * pixel_mm < LEAST_OUTLINE_MM:
         return False
     signal = pair.t2fs.data[wide].astype(np.float32)
-    smooth = ndimage.gaussian_filter(signal, [SMOOTH_MM / step for step in steps])
+    smooth = ndimage.gaussian_filter(signal, [SMOOTH_MM / step for step in flat])
     shell = np.where(depth > INSIDE_MM, np.inf, smooth)
-    size = [2 * round(AROUND_MM / step) + 1 for step in steps]
+    size = [2 * round(AROUND_MM / step) + 1 for step in flat]
     darkest = ndimage.minimum_filter(shell, size, mode="nearest")[tuple(edge)]
     return bool(np.mean(darkest > CORTEX_LEVEL * np.median(signal[candidate])) >= OPEN_SHARE)

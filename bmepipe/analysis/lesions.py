@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from bmepipe.analysis.border import (
     cut_at,
+    pieces_by_bone,
     regrow_rim,
     widened,
     without_fringes,
     without_specks,
-    without_splinters,
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
@@ -123,17 +123,9 @@ def find_lesions(
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
     kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))
-    bright = regrow_rim(kept, probability, bones, assessable, marrow, site)
-    bright = without_fringes(bright, depth, bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
-    faint = without_fringes(
-        widened(bright, probability, bones, assessable, marrow), depth, bones.grid
-    )
-    low, edema, high = (
-        without_specks(
-            cut_at(share, region, marrow, bones.grid), rule.min_lesion_mm3, least_mm2, bones.grid
-        )
-        for share, region in zip(STEP_SHARES, (bright, bright, faint), strict=True)
+    low, edema, high = _drawings(
+        kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
     labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
@@ -146,17 +138,44 @@ def find_lesions(
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
-    edema = without_splinters(edema, bones, rule.min_lesion_mm3)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)
     )
-    found = number_lesions(edema, rows, probability, bones, marrow, depth, site)
+    found = number_lesions(
+        edema, rule.min_lesion_mm3, rows, probability, bones, marrow, depth, site
+    )
+    edema = found.edema.data
     return replace(
         found,
         low=low & edema,
         high=parts_touching(high, edema),
         vetoed=painted((*rejected, *more), VETO, edema.shape),
+    )
+
+
+def _drawings(
+    kept: NDArray[np.bool_],
+    min_lesion_mm3: float,
+    least_mm2: float,
+    probability: Volume,
+    bones: Volume,
+    assessable: Volume,
+    marrow: Marrow,
+    depth: NDArray,
+    site: Site,
+) -> tuple[NDArray[np.bool_], ...]:
+    """Return the smallest, the best and the largest drawing of the lesions that were kept."""
+    bright = regrow_rim(kept, probability, bones, assessable, marrow, site)
+    bright = without_fringes(bright, depth, bones.grid)
+    faint = without_fringes(
+        widened(bright, probability, bones, assessable, marrow), depth, bones.grid
+    )
+    return tuple(
+        without_specks(
+            cut_at(share, region, marrow, bones.grid), min_lesion_mm3, least_mm2, bones.grid
+        )
+        for share, region in zip(STEP_SHARES, (bright, bright, faint), strict=True)
     )
 
 
@@ -219,6 +238,7 @@ def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDA
 
 def number_lesions(
     edema: NDArray[np.bool_],
+    min_lesion_mm3: float,
     rejected: tuple[Lesion, ...],
     probability: Volume,
     bones: Volume,
@@ -227,10 +247,7 @@ def number_lesions(
     site: Site,
 ) -> Found:
     """Return the lesions numbered by size, each within one bone, and described."""
-    labels = np.zeros(edema.shape, np.int32)
-    for label in np.unique(bones.data[edema]):
-        part, _ = ndimage.label(edema & (bones.data == label), np.ones((3, 3, 3)))
-        labels[part > 0] = part[part > 0] + labels.max()
+    labels = pieces_by_bone(edema, bones, min_lesion_mm3)
     sizes = np.bincount(labels.ravel())
     order = [n for n in np.argsort(-sizes, kind="stable") if n > 0 and sizes[n] > 0]
     table = np.zeros(len(sizes), np.uint16)
@@ -242,7 +259,7 @@ def number_lesions(
     )
     grid = bones.grid
     return Found(
-        Volume(np.asfortranarray(edema), grid),
+        Volume(np.asfortranarray(labels > 0), grid),
         Volume(np.asfortranarray(lesion_map), grid),
         rows,
         rejected,

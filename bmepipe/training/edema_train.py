@@ -15,13 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from bmepipe.models.edema import logits_of
 from bmepipe.models.edema_network import build_edema_network
 from bmepipe.training.edema_phantoms import Example, load_example
 from bmepipe.training.edema_samples import PatchStream, load_examples
-from bmepipe.training.state import CHECKPOINT, fresh, iterations_done, restore, run, take_over
+from bmepipe.training.state import CHECKPOINT, begin, fresh, iterations_done, loader_of, run
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,10 @@ def train_edema(
     checkpoint = folder / CHECKPOINT
     # Workers are forked, which must come before an accelerator is in use.
     examples = load_examples(files_of(config.pattern))
-    stream = iter(DataLoader(
-        PatchStream(examples, config.batch, (config.seed, iterations_done(checkpoint))),
-        batch_size=None, num_workers=config.workers, prefetch_factor=4 if config.workers else None,
-    ))  # fmt: skip
+    seed = (config.seed, iterations_done(checkpoint))
+    stream = iter(loader_of(PatchStream(examples, config.batch, seed), config.workers))
     state = fresh(lambda: build_edema_network(config.network).to(device), config.weight_decay)
-    if checkpoint.exists():
-        restore(state, checkpoint, device)
-    elif config.start_from:
-        take_over(state.net, Path(config.start_from))
-        state.ema.load_state_dict(state.net.state_dict())
+    begin(state, checkpoint, config.start_from, device)
     held_out = [load_example(path) for path in files_of(config.held_out)]
     return run(
         state, config, folder, stream, partial(_loss, config),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -179,6 +180,22 @@ def restore(state: State, path: Path, device: str) -> None:
     state.ema.load_state_dict(stored["ema"])
     state.optimiser.load_state_dict(stored["optimiser"])
     state.iteration, state.trained_s = stored["iteration"], stored["trained_s"]
+
+
+def begin(state: State, checkpoint: Path, start_from: str, device: str) -> None:
+    """Go on from a checkpoint; without one begin from other weights, if any are named."""
+    if checkpoint.exists():
+        restore(state, checkpoint, device)
+    elif start_from:
+        take_over(state.net, Path(start_from))
+        state.ema.load_state_dict(state.net.state_dict())
+
+
+def loader_of(stream: IterableDataset, workers: int) -> DataLoader:
+    """Return a loader of a stream of whole batches, made by so many processes; 0: by this one."""
+    return DataLoader(
+        stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None
+    )
 
 
 def iterations_done(checkpoint: Path) -> int:

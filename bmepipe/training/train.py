@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from bmepipe.models.network import build_network
 from bmepipe.training.samples import SampleStream, SourceGroup, validation_set
-from bmepipe.training.state import CHECKPOINT, fresh, restore, run, take_over
+from bmepipe.training.state import CHECKPOINT, begin, fresh, loader_of, run
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,7 @@ def train(
         config.weight_decay,
     )
     checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
-        restore(state, checkpoint, device)
-    elif config.start_from:
-        take_over(state.net, Path(config.start_from))
-        state.ema.load_state_dict(state.net.state_dict())
+    begin(state, checkpoint, config.start_from, device)
     held_out = validation_set(
         config.sources, config.shapes[0], config.validation_samples, config.targets,
         config.spacing_mm, config.flatten,
@@ -125,9 +120,7 @@ def train(
     )  # fmt: skip
     # An accelerator makes its own samples; a processor's are made beside the training step.
     workers = config.workers if device == "cpu" else 0
-    loader = DataLoader(
-        stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None
-    )
+    loader = loader_of(stream, workers)
     return run(
         state, config, folder, loader, _loss,
         lambda net: _named(validate(net, held_out, device)), config.stored, minutes, device,

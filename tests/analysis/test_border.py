@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, widened, without_splinters
+from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, pieces_by_bone, widened
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import Marrow, Reference
@@ -49,8 +49,8 @@ def test_what_an_outline_splits_off_a_lesion_is_left_out() -> None:
     edema[6, 2, 1] = True  # and one voxel of it in the second
     edema[9, 8, 3] = True  # a lesion of its own, however small
     volume = Volume(np.asfortranarray(bones), Grid(bones.shape, np.eye(4)))
-    kept = without_splinters(edema, volume, 10.0)
+    kept = pieces_by_bone(edema, volume, 10.0) > 0
     assert not kept[6, 2, 1]
     assert kept[9, 8, 3]
     assert kept.sum() == edema.sum() - 1
-    assert not without_splinters(np.zeros_like(edema), volume, 10.0).any()
+    assert not pieces_by_bone(np.zeros_like(edema), volume, 10.0).any()

@@ -238,7 +238,8 @@ def test_axes_of_a_known_ellipsoid():
 def test_radius_within_a_slice_ignores_the_slices_beside_it():
     mask = np.zeros((21, 21, 3), bool)
     mask[6:15, 3:18, 1] = True
-    assert in_plane_radius_mm(mask, (0.5, 0.5, 3.0), 2) == pytest.approx(2.5)
+    grid = Grid(mask.shape, np.diag([0.5, 0.5, 3.0, 1.0]))
+    assert in_plane_radius_mm(mask, grid) == pytest.approx(2.5)
 
 
 def test_dots_in_every_slice_are_vessels_cut_across():

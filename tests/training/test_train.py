@@ -15,11 +15,10 @@ from bmepipe.models.network import build_network
 from bmepipe.training.export import Card, export_bundle
 from bmepipe.training.recipe import read_recipe, train_from_file
 from bmepipe.training.samples import SourceGroup, validation_set
-from bmepipe.training.state import learning_rate
+from bmepipe.training.state import learning_rate, take_over
 from bmepipe.training.train import (
     TrainConfig,
     dice_and_cross_entropy,
-    take_over,
     train,
     validate,
 )
