@@ -162,6 +162,59 @@ def with_muscles(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.where(free & (made > 0), made, labels).astype(labels.dtype)
 
 
+def with_thin_wing(labels: np.ndarray, seed: int, freed: str) -> np.ndarray:
+    """Return a pelvis whose iliac wings are thinner away from the joint, axes RAS.
+
+    In many people the middle of the wing is two plates of cortex on each other, dark on every
+    image; a network that has seen thick wings only looks for marrow beside them, in iliacus.
+    What is taken away becomes the tissue `freed`.
+    """
+    rng = np.random.default_rng(seed)
+    hip = labels == TISSUES["hip_bone"]
+    depth_mm = ndimage.distance_transform_edt(hip) * SPACING_MM
+    knots = ndimage.zoom(rng.normal(size=(5, 5, 5)), np.array(labels.shape) / 5, order=1)
+    off_mm = ndimage.distance_transform_edt(labels != TISSUES["sacrum"]) * SPACING_MM
+    heights = np.argwhere(hip)[:, 2]
+    rise = (np.arange(labels.shape[2]) - heights.min()) / np.ptp(heights)
+    high = np.clip((rise - 0.45) / 0.15, 0, 1)  # not at the hip joint
+    share = np.clip((off_mm - rng.uniform(12, 30)) / 15, 0, 1) * high
+    taken_mm = share * np.clip(rng.uniform(0, 7) + 2.0 * knots, 0, 9)
+    # The middle sheet stays, one voxel or two thick: cortex alone.
+    sheet = depth_mm >= ndimage.maximum_filter(depth_mm, 3)
+    gone = hip & (depth_mm <= taken_mm) & ~ndimage.binary_closing(sheet)
+    return np.where(gone, TISSUES[freed], labels).astype(labels.dtype)
+
+
+def with_wide_canal(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a pelvis whose sacral canal is wider by up to 5 mm, fat taking the room."""
+    rng = np.random.default_rng(seed)
+    canal = labels == TISSUES["csf"]
+    off_mm = ndimage.distance_transform_edt(~canal) * SPACING_MM
+    wider = (labels == TISSUES["sacrum"]) & (off_mm < rng.uniform(1, 7))
+    kind = rng.choice(["fat", "csf"], p=[0.7, 0.3])
+    return np.where(wider, TISSUES[kind], labels).astype(labels.dtype)
+
+
+def with_ligaments(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a pelvis with streaked fat between sacrum and ilium behind the joint, axes RAS.
+
+    On T1 it is as mottled as marrow, and a network that has not seen it calls it sacrum.
+    """
+    rng = np.random.default_rng(seed)
+    hip, sacrum = labels == TISSUES["hip_bone"], labels == TISSUES["sacrum"]
+    between = ndimage.distance_transform_edt(~hip) + ndimage.distance_transform_edt(~sacrum)
+    reach = rng.uniform(20, 34) / SPACING_MM
+    soft = [TISSUES[name] for name in ("fat", "muscle_a", "muscle_b", "muscle_c", "muscle_d",
+                                       "organ_a", "organ_b", "organ_c")]  # fmt: skip
+    rows = np.argwhere(sacrum)[:, 1]
+    behind = np.arange(labels.shape[1])[None, :, None] < np.quantile(rows, rng.uniform(0.3, 0.6))
+    cleft = (between < reach) & behind & np.isin(labels, soft)
+    streaks = ndimage.gaussian_filter(rng.normal(size=labels.shape), (0.6, 1.2, 1.2))
+    dark = streaks > np.quantile(streaks[::4, ::4, ::4], rng.uniform(0.5, 0.8))
+    made = np.where(dark, TISSUES["tendon"], TISSUES["fat"])
+    return np.where(cleft, made, labels).astype(labels.dtype)
+
+
 def put(labels: np.ndarray, solid: np.ndarray, start: np.ndarray, value: int) -> None:
     """Write `solid` into `labels` at `start`, as far as it fits and where nothing is yet."""
     here = tuple(slice(max(s, 0), min(s + n, m))

@@ -18,8 +18,11 @@ from prepare_pelvis import (
     SPACING_MM,
     pelvis_source,
     with_flesh,
+    with_ligaments,
     with_lumbar_end,
     with_muscles,
+    with_thin_wing,
+    with_wide_canal,
 )
 from scipy import ndimage
 
@@ -30,11 +33,11 @@ from bmepipe.training.tissues import TISSUES
 FIRST_SEED = 1000
 # How many phantoms of each site, and the side of the cube that is taken from them.
 PHANTOMS = {
-    "lumbar": (10, 250.0), "sacroiliac": (8, 220.0), "hip": (14, 190.0), "knee": (8, 170.0),
-    "ankle": (14, 150.0), "shoulder": (15, 160.0), "cervical": (12, 190.0),
+    "lumbar": (22, 250.0), "sacroiliac": (24, 220.0), "hip": (24, 190.0), "knee": (8, 170.0),
+    "ankle": (14, 150.0), "shoulder": (30, 160.0), "cervical": (30, 190.0),
 }  # fmt: skip
-PELVES = range(3, 9)  # seeds of the soft tissue around the one pelvis
-MUSCLED = range(1004, 1008)  # sacroiliac phantoms that come with muscles beside the bones too
+PELVES = range(3, 13)  # seeds of the soft tissue around the one pelvis
+MUSCLED = range(1000, 1024)  # sacroiliac phantoms that come with a patient's soft tissue too
 BONES = {
     "femur": "femur", "tibia": "tibia", "patella": "patella", "fibula": "fibula",
     "sacrum": "sacrum", "ilium": "hip_bone", "ischium": "hip_bone", "pubis": "hip_bone",
@@ -152,6 +155,12 @@ def grown_bones(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
+def with_soft_tissue(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a pelvis as patients have it: thin wings, a wide canal, muscles and ligaments."""
+    labels = with_wide_canal(with_thin_wing(labels, seed, "muscle_a"), seed)
+    return with_ligaments(with_muscles(labels, seed), seed)
+
+
 def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
     """Write every source that SHAPES allows to CACHE."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -166,7 +175,7 @@ def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
             bones = pelvis_source(shapes / "lhdl")
             for seed in PELVES:
                 labels = with_flesh(with_lumbar_end(bones, seed), seed)
-                source = make_source(with_muscles(labels, seed), SPACING_MM)
+                source = make_source(with_soft_tissue(labels, seed), SPACING_MM)
                 save_source(cache / f"shape_pelvis_{seed}.npz", source)
     for site, (count, field_mm) in PHANTOMS.items():
         for seed in range(FIRST_SEED, FIRST_SEED + count) if site in sites else ():
@@ -177,7 +186,8 @@ def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
                 source = make_source(labels, SPACING_MM, complete=True, column=column)
                 save_source(path, source)
                 if site == "sacroiliac" and seed in MUSCLED:
-                    source = make_source(with_muscles(labels, seed), SPACING_MM, complete=True)
+                    labels = with_soft_tissue(labels, seed)
+                    source = make_source(labels, SPACING_MM, complete=True)
                     save_source(cache / f"muscled_sacroiliac_{seed}.npz", source)
                 print(path.name, flush=True)
 
