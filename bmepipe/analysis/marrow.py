@@ -30,8 +30,9 @@ OUTLYING_ALONE = 1.5  # or by this much without a T1: coils and suppression alon
 DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
 # At a joint inflammation may fill most of several bones: what is so much brighter than the least
-# bright one of a fair size is judged by that, on both images, so that fat is told as fat.
-JOINT_OUTLYING, JOINT_LEAST_ML = 1.15, 10.0
+# bright one of a fair size is judged by that, on both images, so that fat is told as fat: the more
+# so the brighter it is, so that a slightly other outline does not change the whole bone's measure.
+JOINT_OUTLYING, JOINT_SURELY, JOINT_LEAST_ML = 1.15, 1.3, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     site : Site
         Gives the margin in mm.
     """
-    joint = site.joint_reach_mm is not None
+    joint = joint_labels(site, bones)
     interior = bone_depth(bones) > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
     guide, t1 = None, None
@@ -162,6 +163,18 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
     interior &= fills_its_slice(bones)
     return Marrow(interior, t2fs, t1, borrowed, unjudged, bright)
+
+
+def joint_labels(site: Site, bones: Volume) -> tuple[int, ...]:
+    """Return the labels of the bones of the site's joint, all where they are not told apart.
+
+    A vertebra that the scan shows beside a sacroiliac joint is no measure of its marrow.
+    """
+    if site.joint_reach_mm is None:
+        return ()
+    names = {name for side in site.joint_between for name in side}
+    present = present_labels(bones)
+    return tuple(v for v in present if site.bone(v).name in names) or present
 
 
 def bone_depth(bones: Volume) -> NDArray[np.float32]:
@@ -242,13 +255,14 @@ def reference(
     shading: Shading,
     keep: tuple[int, ...] = (),
     *,
-    joint: bool = False,
+    joint: tuple[int, ...] = (),
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
     of its neighbours, takes the median reference of the judged bones, unless its label is in
-    `keep`; with none it is not judged. At a `joint` the least bright bone is the others' measure.
+    `keep`; with none it is not judged. Of the bones of a `joint` (their labels) the least bright one
+    is the measure of all.
     """
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
@@ -262,18 +276,36 @@ def reference(
         inside = bones.data > 0
         factor = shading(np.argwhere(inside))
         own = {v: level_of(signal, shading, usable & (bones.data == v)) for v in judged}
-        shared = tuple(float(np.median([level[n] for level in own.values()])) for n in (0, 1))
+        levels_of, spreads_of = zip(*own.values(), strict=True)
+        shared = float(np.median(levels_of)), float(np.median(spreads_of))
         levels = {v: level[0] for v, level in own.items()}
-        outlying = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
-        if joint:
-            large = [v for v in judged if voxels[v] * bones.grid.voxel_ml >= JOINT_LEAST_ML]
-            shared, outlying = min(own[v] for v in large or judged), JOINT_OUTLYING
+        outlying = surely = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
+        measured = [v for v in judged if v in joint]
+        if measured:
+            large = [v for v in measured if voxels[v] * bones.grid.voxel_ml >= JOINT_LEAST_ML]
+            shared = min(own[v] for v in large or measured)
+            outlying, surely = JOINT_OUTLYING, JOINT_SURELY
         borrowed |= {v for v in judged if levels[v] > outlying * shared[0]} - set(keep)
         table = np.array(
-            [shared if v in borrowed else own.get(v, shared) for v in range(max(labels) + 1)]
+            [
+                _judged_by(own[v], shared, outlying, surely)
+                if v in own and v in borrowed
+                else own.get(v, shared)
+                for v in range(max(labels) + 1)
+            ]
         )
         centre[inside] = table[bones.data[inside], 0] * factor
         spread[inside] = table[bones.data[inside], 1] * factor
     others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
+
+
+def _judged_by(
+    own: tuple[float, float], shared: tuple[float, float], outlying: float, surely: float
+) -> tuple[float, float]:
+    """Return level and spread that judge a bright bone: its own, the shared ones, or in between."""
+    excess = own[0] / shared[0]
+    share = 1.0 if surely <= outlying else min(1.0, (excess - outlying) / (surely - outlying))
+    first, second = ((1 - share) * o + share * s for o, s in zip(own, shared, strict=True))
+    return first, second

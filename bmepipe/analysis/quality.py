@@ -18,6 +18,9 @@ FAT_NEIGHBOURHOOD_MM = 8.0  # fat suppression fails over regions, not in single 
 FAILED_RESIDUAL, WEAK_RESIDUAL, FAILED_STIR = 2.2, 1.5, 2.5
 MOST_OUTSIDE = 2.0  # residual of fat outside the bones against marrow's; 0.75 to 1.97 was seen
 LEAST_FAILED_ML = 0.3
+PLAIN_RADIUS_MM = 3.0
+PLAIN_T1, PLAIN_EXCESS = 0.85, 1.5  # of the fat nearby; of what weak suppression explains
+PLAIN_RESIDUAL = 1.9  # above, the suppression failed
 VOID_T1_RATIO = 0.12  # of marrow; cortex and sclerosis inside marrow keep 0.2 and more
 LEAST_VOID_ML = 0.3
 VOID_RADIUS_MM = 2.5  # half of a cortex is thinner
@@ -144,7 +147,7 @@ def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:
     t1, t2fs = (shrunk(volume) for volume in (pair.t1, pair.t2fs))
     bone = shrunk(Volume(bones.data > 0, bones.grid)).data > 0.5
     level = np.median(pair.t1.data[bones.data > 0])
-    fat = t1.data > 0.8 * level
+    fat = t1.data > np.where(bone, 0.9, 0.8) * level
     if not (fat & bone).any() or not (fat & ~bone).any():
         return np.zeros(bones.grid.shape, bool)
     usual, usual_outside = (
@@ -163,8 +166,32 @@ def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         weak, failed = (both > weak_least) & bone, both > least
     labels, _ = ndimage.label(weak)
-    failed = np.isin(labels, np.unique(labels[failed & weak]))
-    return enlarged(failed, bones) & (bones.data > 0)
+    around = np.isin(labels, np.unique(labels[failed & weak]))
+    plain = plain_edema(t1, t2fs, bone, fat & bone, both * usual) & ~(both > PLAIN_RESIDUAL)
+    return enlarged(around & ~plain, bones) & (bones.data > 0)
+
+
+def plain_edema(
+    t1: Volume,
+    t2fs: Volume,
+    bone: NDArray[np.bool_],
+    fat: NDArray[np.bool_],
+    residual: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return what weak suppression does not explain, and the blocks around it.
+
+    Darker than the fat nearby on T1, and brighter on the fat-suppressed series than fat of that T1
+    signal would be: water. Only where suppression is weak may it be told so; where it failed, the
+    signal of fat hides all else.
+    """
+    sigma = [FAT_NEIGHBOURHOOD_MM / step for step in t1.grid.spacing_mm]
+    weight = ndimage.gaussian_filter(fat.astype(np.float64), sigma)
+    nearby = ndimage.gaussian_filter(np.where(fat, t1.data, 0.0).astype(np.float64), sigma)
+    with np.errstate(invalid="ignore"):
+        dark = bone & (t1.data * weight < PLAIN_T1 * nearby)
+        water = dark & (t2fs.data > PLAIN_EXCESS * residual * t1.data)
+    core = depth_mm(water, t1.grid.spacing_mm) > PLAIN_RADIUS_MM
+    return ndimage.binary_dilation(ndimage.binary_propagation(core, mask=water))
 
 
 def local_residual(t1: Volume, t2fs: Volume, fat: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -8,10 +8,12 @@ import pytest
 from bmepipe.analysis.marrow import (
     depth_mm,
     fills_its_slice,
+    joint_labels,
     normal_marrow,
     present_labels,
 )
 from bmepipe.analysis.shading import lower_spread, robust_centre
+from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
 
 
@@ -165,3 +167,40 @@ def test_at_a_joint_the_least_bright_bone_is_the_measure(scene, knee):
     assert marrow.borrowed == (2,)
     assert np.nanmedian(marrow.t2fs.ratio[made.bones.data == 2]) == pytest.approx(1.5, rel=0.1)
     assert normal_marrow(pair, made.bones, knee).borrowed == ()
+
+
+def test_a_brighter_bone_of_a_joint_passes_to_the_least_bright_one_by_degrees(scene, knee):
+    made = scene(lesions=())
+    site = replace(knee, joint_reach_mm=8.0)
+    levels = []
+    for gain in (1.1, 1.2, 1.26, 1.5):
+        signal = np.array(made.pair.t2fs.data)
+        signal[made.bones.data == 2] *= gain
+        pair = replace(made.pair, t2fs=made.pair.t2fs.with_data(signal))
+        marrow = normal_marrow(pair, made.bones, site)
+        levels.append(float(np.nanmedian(marrow.t2fs.centre[made.bones.data == 2])))
+    assert levels[0] == pytest.approx(110, rel=0.03)  # its own
+    assert 1.2 * levels[3] > levels[1] > levels[2] > levels[3]
+    assert levels[3] == pytest.approx(100, rel=0.03)  # the other's
+
+
+def test_a_vertebra_beside_a_joint_is_no_measure_of_its_marrow(scene):
+    made = scene(lesions=())
+    site = load_site("sacroiliac")
+    labels = np.array(made.bones.data)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
+    labels[labels == 1] = 2
+    labels[made.bones.data == 2] = 5  # L5, darker than sacrum and ilium
+    bones = made.bones.with_data(labels)
+    assert joint_labels(site, bones) == (2, 3)
+    signal = np.array(made.pair.t2fs.data)
+    signal[labels == 5] *= 0.6
+    marrow = normal_marrow(replace(made.pair, t2fs=made.pair.t2fs.with_data(signal)), bones, site)
+    assert marrow.borrowed == ()
+    assert np.nanmedian(marrow.t2fs.ratio[labels == 2]) == pytest.approx(1, rel=0.05)
+
+
+def test_a_region_whose_bones_are_not_told_apart_is_its_own_measure(scene):
+    labels = (scene().bones.data > 0).astype(np.uint8)
+    assert joint_labels(load_site("sacroiliac"), scene().bones.with_data(labels)) == (1,)
+    assert joint_labels(load_site("knee"), scene().bones) == ()

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmepipe.analysis.quality import assess, tissue_skewness
+from bmepipe.analysis.quality import assess, suppression_failure, tissue_skewness
 from bmepipe.errors import ImplausibleImage
-from bmepipe.study import Pair
-from bmepipe.volume import Volume
+from bmepipe.study import Pair, SequenceClass
+from bmepipe.volume import Grid, Volume
 
 
 def with_signal(pair: Pair, t2fs=None, t1=None) -> Pair:
@@ -62,6 +62,39 @@ def test_failed_suppression_is_left_out_and_said(scene, knee):
         with_signal(made.pair, t2fs=np.where(failed, 5 * t2fs, t2fs), t1=t1), made.bones, knee
     )
     assert "fat suppression failed: femur" in notes[0]
+
+
+def weakly_suppressed(lesion_at_mm: float) -> tuple[Pair, Volume, np.ndarray]:
+    """A shaft in fat, suppression failing towards its left end, and a ball of edema somewhere."""
+    grid = Grid((120, 50, 16), np.diag([1.0, 1.1, 3.0, 1.0]))
+    x, y, z = np.moveaxis(np.indices(grid.shape).T * grid.spacing_mm, -1, 0).transpose(0, 3, 2, 1)
+    bones = ((y - 27) ** 2 + (z - 23) ** 2 < 15**2).astype(np.uint8)
+    edema = (x - lesion_at_mm) ** 2 + (y - 27) ** 2 + (z - 23) ** 2 < 8**2
+    residual = 1 + 3 / (1 + np.exp((x - 30) / 5))
+    t1 = np.where(edema, 300.0, 500.0)
+    t2fs = np.where(edema, 420.0, 100.0 * residual)
+    noise = np.random.default_rng(5).normal(0, 6, (2, *grid.shape))
+    pair = Pair(
+        Volume(np.asfortranarray(t2fs + noise[0], np.float32), grid),
+        Volume(np.asfortranarray(t1 + noise[1], np.float32), grid),
+        SequenceClass.PD_FS,
+    )
+    return pair, Volume(np.asfortranarray(bones), grid), edema
+
+
+def test_plain_edema_beside_failed_suppression_can_be_judged():
+    pair, bones, edema = weakly_suppressed(lesion_at_mm=44.0)
+    failed = suppression_failure(pair, bones)
+    bone = bones.data > 0
+    assert failed[:22][bone[:22]].mean() > 0.95
+    assert not failed[70:].any()
+    assert failed[edema].mean() < 0.1
+
+
+def test_what_shines_where_suppression_failed_is_not_judged():
+    pair, bones, edema = weakly_suppressed(lesion_at_mm=16.0)
+    failed = suppression_failure(pair, bones)
+    assert failed[edema].mean() > 0.95
 
 
 def test_a_void_is_left_out_and_said(scene, knee):
