@@ -15,6 +15,7 @@ def refine_bones(
     probability: Mapping[int, NDArray[np.float32]],
     images: Sequence[NDArray],
     spacing_mm: tuple[float, float, float],
+    least: float = 0.5,
 ) -> NDArray[np.uint8]:
     """Return bone labels whose outlines lie on the outer edge of the cortex.
 
@@ -25,6 +26,8 @@ def refine_bones(
     images : sequence of ndarray, same shape
         Of any contrast.
     spacing_mm : tuple of float
+    least : float
+        Probability at which a coarse border lies.
 
     Returns
     -------
@@ -33,7 +36,7 @@ def refine_bones(
         coarsest axis, outlines are moved by a few millimetres (`outline.snap_slice`). Where two
         bones meet, each keeps what was its own.
     """
-    coarse = settle_borders(most_probable(probability), images, spacing_mm)
+    coarse = settle_borders(most_probable(probability, least), images, spacing_mm)
     axis = int(np.argmax(spacing_mm))
     slices = np.moveaxis(coarse, axis, 0)
     stacks = [np.moveaxis(image, axis, 0) for image in images]
@@ -57,10 +60,19 @@ def refine_bones(
     return np.ascontiguousarray(np.moveaxis(drawn, 0, axis))
 
 
-def most_probable(probability: Mapping[int, NDArray[np.float32]]) -> NDArray[np.uint8]:
-    """Return the label of the highest probability above one half, else 0."""
+def most_probable(
+    probability: Mapping[int, NDArray[np.float32]], least: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return the label of the highest probability above `least`, else 0.
+
+    Examples
+    --------
+    >>> probability = {3: np.array([[[0.6, 0.7, 0.2]]], np.float32)}
+    >>> most_probable(probability).tolist(), most_probable(probability, 0.65).tolist()
+    ([[[3, 3, 0]]], [[[0, 3, 0]]])
+    """
     first = next(iter(probability.values()))
-    best = np.full(first.shape, 0.5, np.float32)
+    best = np.full(first.shape, least, np.float32)
     labels = np.zeros(first.shape, np.uint8)
     for label, p in probability.items():
         won = p > best

@@ -58,6 +58,8 @@ class Bundle:
         Of `network.normalise`.
     likeness : bool
         Whether the network's doubt is settled by `analysis.likeness.sharpened`.
+    border_probability : float
+        Where a bone's coarse border lies: above one half for a network that draws bones too large.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Bundle:
     coronal_within_deg: float = 45.0
     flatten: bool = False
     likeness: bool = False
+    border_probability: float = 0.5
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -103,6 +106,7 @@ def load_bundle(folder: Path) -> Bundle:
             coronal_within_deg=float(settings.get("coronal_within_deg", 45.0)),
             flatten=bool(settings.get("flatten", False)),
             likeness=bool(settings.get("likeness", False)),
+            border_probability=float(settings.get("border_probability", 0.5)),
         )
 
 
@@ -167,7 +171,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
         int(label): from_network(probability_of(coarse == label, kinds, probability), placement)
         for label in np.unique(coarse[coarse > 0])
     }
-    labels = refine_bones(native, [volume.data for volume in volumes], pair.grid.spacing_mm)
+    images = [volume.data for volume in volumes]
+    labels = refine_bones(native, images, pair.grid.spacing_mm, bundle.border_probability)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)

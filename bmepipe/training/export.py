@@ -33,6 +33,8 @@ class Card:
         Up to which angle slices that lean between coronal and axial are shown as coronal.
     likeness : bool
         Whether the network's doubt is settled by the signal of the certain bone.
+    border_probability : float
+        Where a bone's coarse border lies.
     measured : tuple of str
         Sentences with what was measured, and how.
     """
@@ -44,6 +46,7 @@ class Card:
     least_confidence: float = 0.6
     coronal_within_deg: float = 45.0
     likeness: bool = False
+    border_probability: float = 0.5
     measured: tuple[str, ...] = ()
 
 
@@ -93,6 +96,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         "least_confidence": card.least_confidence,
         "coronal_within_deg": card.coronal_within_deg,
         "likeness": card.likeness,
+        "border_probability": card.border_probability,
     }
     scores = last_scores(checkpoint.parent)
     dice = {key: value for key, value in scores.items() if key.startswith("dice_")}
