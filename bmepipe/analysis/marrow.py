@@ -261,8 +261,8 @@ def reference(
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
     of its neighbours, takes the median reference of the judged bones, unless its label is in
-    `keep`; with none it is not judged. Of the bones of a `joint` (their labels) the least bright one
-    is the measure of all.
+    `keep`; with none it is not judged. Of the bones of a `joint`, by label, the least bright
+    one is the measure of all.
     """
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
