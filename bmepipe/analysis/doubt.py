@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import Box
 from bmepipe.analysis.marrow import depth_mm
+from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
 VETO = "unlike edema to the network"
@@ -29,7 +30,9 @@ AT_JOINT = 0.33
 # A part of a lesion is cut off only where the network is surer: there its border counts, and it is
 # blurred. The largest look-alikes that run into a lesion, growth plates, are below `LARGE_MM3`.
 PART_DOUBT = 0.02
-BELIEVED_MM = 5.0
+# Inversion removes fat evenly: what the rule draws there is trusted farther from what the network
+# believes than where saturation may fail and fluid shines into a bone's rim.
+BELIEVED_MM = {SequenceClass.STIR: 5.0, SequenceClass.T2_FS: 3.0, SequenceClass.PD_FS: 3.0}
 # Where a network's lesion ends. Its probabilities are calibrated, but blurred, so that half of them
 # is inside the border: at 0.2 volumes of held-out phantoms are right.
 EDGE = 0.2
@@ -41,15 +44,20 @@ def is_doubted(probability: NDArray[np.float32], grid: Grid, *, at_joint: bool =
     By their upper quartile: the border of a true lesion is doubtful, its core is not. Of what is
     smaller than `SEEN_MM3` the network says nothing: it takes true and false alike for marrow.
     """
-    size_mm3 = len(probability) * grid.voxel_ml * 1000
-    if size_mm3 < SEEN_MM3:
+    if not is_seen(len(probability), grid):
         return False
+    size_mm3 = len(probability) * grid.voxel_ml * 1000
     least = next(share for most_mm3, share in DOUBT if size_mm3 <= most_mm3)
     return float(np.percentile(probability, 75)) < least * (AT_JOINT if at_joint else 1.0)
 
 
+def is_seen(voxels: int, grid: Grid) -> bool:
+    """Say whether the network can tell a candidate of so many voxels from marrow."""
+    return voxels * grid.voxel_ml * 1000 >= SEEN_MM3
+
+
 def without_doubted_parts(
-    edema: NDArray[np.bool_], second: Volume, grid: Grid
+    edema: NDArray[np.bool_], second: Volume, grid: Grid, sequence_class: SequenceClass
 ) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
     """Return edema without what runs into a lesion and is none to the network, and those parts.
 
@@ -58,7 +66,8 @@ def without_doubted_parts(
     `LARGE_MM3`.
     """
     likely = edema & (second.data >= PART_DOUBT)
-    doubted = edema & (depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM) if likely.any() else edema
+    far = depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM[sequence_class]
+    doubted = edema & far if likely.any() else edema
     labels, _ = ndimage.label(doubted, np.ones((3, 3, 3)))
     sizes_mm3 = np.bincount(labels.ravel()) * grid.voxel_ml * 1000
     large = (sizes_mm3 >= SEEN_MM3) & (sizes_mm3 <= LARGE_MM3)

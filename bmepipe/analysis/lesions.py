@@ -26,7 +26,7 @@ from bmepipe.analysis.candidates import (
     looks_like,
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
-from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, painted, without_doubted_parts
+from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, is_seen, painted, without_doubted_parts
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
 from bmepipe.analysis.place import Place, place_of
@@ -128,11 +128,21 @@ def find_lesions(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
-    labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
-    cores = labels, ndimage.find_objects(labels)
-    edema, more = sift(*cores, lambda mask, box: judge(mask, box, core=True))
+    edema, more = sift(*pieces_of(edema), lambda mask, box: judge(mask, box, core=True))
     if second is not None:
-        edema, carved = without_doubted_parts(edema, second, bones.grid)
+        # A growth plate does not take the lesion that it meets with it.
+        doubted = painted(more, VETO, edema.shape)
+        rest, plates = without_doubted_parts(doubted, second, bones.grid, pair.sequence_class)
+        saved, doubted_too = sift(
+            *pieces_of(rest),
+            lambda mask, box: (
+                judge(mask, box, core=True) if is_seen(mask.sum(), bones.grid) else VETO
+            ),
+        )
+        more = [row for row in more if row[2] != VETO] + plates + doubted_too
+        edema, carved = without_doubted_parts(
+            edema | saved, second, bones.grid, pair.sequence_class
+        )
         more += carved
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
@@ -193,6 +203,12 @@ def sift(
         else:
             kept[box] |= mask
     return kept, rejected
+
+
+def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
+    """Return labels of the components of `mask`, joined at corners too, and their boxes."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    return labels, ndimage.find_objects(labels)
 
 
 def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:

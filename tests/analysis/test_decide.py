@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.decide import Decision, decide, differences, find_drawn, mean_probability
 from bmepipe.analysis.doubt import VETO, is_doubted, without_doubted_parts
 from bmepipe.site import Site
+from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
 Maker = Callable[..., object]
@@ -120,7 +122,7 @@ def test_a_large_lesion_that_the_network_half_believes_is_not_cut_into() -> None
     assert is_doubted(np.full(9000, 0.001, np.float32), grid)
     second = Volume(np.asfortranarray(data), grid)
     assert not is_doubted(data[edema], grid)
-    kept, parts = without_doubted_parts(edema, second, grid)
+    kept, parts = without_doubted_parts(edema, second, grid, SequenceClass.STIR)
     assert (kept == edema).all()
     assert parts == []
 
@@ -131,9 +133,13 @@ def test_what_runs_into_a_lesion_is_cut_off_and_its_border_stays() -> None:
     edema[5:15, 5:55, 2:4] = True
     data = np.full(grid.shape, 0.001, np.float32)
     data[7:13, 7:20, 2:4] = 0.9
-    kept, parts = without_doubted_parts(edema, Volume(np.asfortranarray(data), grid), grid)
+    second = Volume(np.asfortranarray(data), grid)
+    kept, parts = without_doubted_parts(edema, second, grid, SequenceClass.STIR)
     assert kept[5:15, 5:24, 2:4].all()
     assert not kept[:, 26:].any()
+    nearer, _ = without_doubted_parts(edema, second, grid, SequenceClass.PD_FS)
+    assert kept[:, :25].sum() > nearer[:, :25].sum()
+    assert nearer[5:15, 5:22, 2:4].all()
     assert [reason for _, _, reason in parts] == [VETO]
     assert sum(mask.sum() for mask, _, _ in parts) + kept.sum() == edema.sum()
 
@@ -169,3 +175,20 @@ def test_a_drawn_lesion_in_the_first_slice_alone_is_rejected(scene, knee: Site) 
     )  # fmt: skip
     assert not found.edema.data.any()
     assert [row.rejected_as for row in found.rejected] == ["in the outermost slice only"]
+
+
+def test_a_lesion_that_meets_a_growth_plate_is_not_rejected_with_it(scene, knee: Site) -> None:
+    made = scene(lesions=(((14, 20, 7), 4.5),))
+    plate = np.zeros(made.edema.shape, bool)
+    plate[:, 24:30] = True
+    plate &= made.bones.data == 1
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    t2fs[plate], t1[plate] = 330.0, 350.0
+    pair = replace(made.pair, t2fs=made.pair.t2fs.with_data(t2fs), t1=made.pair.t1.with_data(t1))
+    joined = replace(made, pair=pair)
+    alone = both(joined, knee, None).found
+    assert alone.edema.data[plate].mean() > 0.5  # the rule takes both for one lesion
+    found = both(joined, knee, opinion(made, made.edema & ~plate)).found
+    assert found.edema.data[made.edema & ~plate].mean() > 0.7
+    assert found.edema.data[plate].mean() < 0.35
+    assert VETO in {row.rejected_as for row in found.rejected}
