@@ -6,14 +6,16 @@ than its surroundings, the centre is that of the densest half, the spread is tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.volume import Grid, Volume
 
-MORE_EVEN = 0.9  # how much smaller the spread must be for a shading that may have followed edema
+# How much smaller the spread must be for a shading that may have followed edema; up to equal
+# spreads it counts in part, so that a slightly other outline does not change all bones' shading.
+MORE_EVEN, AS_EVEN = 0.9, 1.0
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
@@ -53,8 +55,9 @@ def best_shading(
 ) -> Shading:
     """Return the shading seen in the guide, unless the image's own makes marrow clearly more even.
 
-    The two series may have been taken with different coils; a fit to the image itself, on the other
-    hand, follows a large edema.
+    Where the image's own makes it a little more even, it is one in between. The two series may have
+    been taken with different coils; a fit to the image itself, on the other hand, follows a large
+    edema.
 
     Parameters
     ----------
@@ -66,12 +69,15 @@ def best_shading(
     fitted : ndarray of bool
         Marrow.
     """
-    own = fit_shading(signal, bones, fitted)
     if guide is None:
-        return own
-    guided = fit_shading(guide, bones, fitted & (guide > 0))
+        return fit_shading(signal, bones, fitted)
+    fitted = fitted & (guide > 0)
+    own, guided = (fit_shading(image, bones, fitted) for image in (signal, guide))
     own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
-    return own if own_spread < MORE_EVEN * guided_spread else guided
+    excess = own_spread / guided_spread - MORE_EVEN
+    share = 1 - np.clip(excess / (AS_EVEN - MORE_EVEN), 0, 1)
+    between = (1 - share) * guided.coefficients + share * own.coefficients
+    return replace(guided, coefficients=between)  # both were fitted to the same voxels
 
 
 def _evenness(signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading) -> float:
