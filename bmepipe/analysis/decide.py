@@ -9,24 +9,21 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
 from bmepipe.analysis.contrast import rule_of
-from bmepipe.analysis.doubt import EDGE
+from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesions import (
     Found,
     find_lesions,
-    hysteresis,
     lesion_row,
     number_lesions,
-    parts_touching,
-    sift,
 )
 from bmepipe.analysis.marrow import Marrow, depth_mm, normal_marrow
+from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
-CERTAIN = 0.7  # what the core of a network's lesion must reach
 BAND = (0.5, 0.05)  # the smallest and the largest drawing
 DIFFERENCE_MM = 1.5  # thinner differences are two drawings of one border
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import Box
 from bmepipe.analysis.marrow import depth_mm
+from bmepipe.analysis.parts import parts_touching, pieces_of
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -36,6 +37,7 @@ BELIEVED_MM = {SequenceClass.STIR: 5.0, SequenceClass.T2_FS: 3.0, SequenceClass.
 # Where a network's lesion ends. Its probabilities are calibrated, but blurred, so that half of them
 # is inside the border: at 0.2 volumes of held-out phantoms are right.
 EDGE = 0.2
+CERTAIN = 0.7  # what the core of a network's lesion must reach
 
 
 def is_doubted(probability: NDArray[np.float32], grid: Grid, *, at_joint: bool = False) -> bool:
@@ -77,6 +79,22 @@ def without_doubted_parts(
         if large[number]
     ]
     return edema & ~painted(parts, VETO, edema.shape), parts
+
+
+def without_unsupported(
+    edema: NDArray[np.bool_], second: Volume, grid: Grid, sequence_class: SequenceClass
+) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+    """Return edema near what the network itself would draw, and the parts that are not.
+
+    Without a T1 saturation that failed is not told from edema by contrast: there the network must
+    have found a lesion too.
+    """
+    drawn = parts_touching(second.data >= EDGE, second.data >= CERTAIN)
+    far = depth_mm(~drawn, grid.spacing_mm) > BELIEVED_MM[sequence_class]
+    alone = edema & far if drawn.any() else edema
+    labels, boxes = pieces_of(alone)
+    parts = [(labels[box] == n, box, VETO) for n, box in enumerate(boxes, start=1)]
+    return edema & ~alone, parts
 
 
 def painted(

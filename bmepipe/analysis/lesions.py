@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,14 +25,23 @@ from bmepipe.analysis.candidates import (
     looks_like,
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
-from bmepipe.analysis.doubt import EDGE, VETO, is_doubted, is_seen, painted, without_doubted_parts
+from bmepipe.analysis.doubt import (
+    EDGE,
+    VETO,
+    is_doubted,
+    is_seen,
+    painted,
+    without_doubted_parts,
+    without_unsupported,
+)
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
+from bmepipe.analysis.parts import hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
-from bmepipe.study import Pair
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
@@ -144,6 +152,9 @@ def find_lesions(
             edema | saved, second, bones.grid, pair.sequence_class
         )
         more += carved
+        if pair.t1 is None and pair.sequence_class is not SequenceClass.STIR:
+            edema, alone = without_unsupported(edema, second, bones.grid, pair.sequence_class)
+            more += alone
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
@@ -189,67 +200,12 @@ def _drawings(
     )
 
 
-def sift(
-    labels: NDArray, boxes: Sequence[Box], judge: Callable[[NDArray[np.bool_], Box], str]
-) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
-    """Return the components that `judge` has no reason against, and the others with theirs."""
-    kept = np.zeros(labels.shape, bool)
-    rejected = []
-    for number, box in enumerate(boxes, start=1):
-        mask = labels[box] == number
-        reason = judge(mask, box)
-        if reason:
-            rejected.append((mask, box, reason))
-        else:
-            kept[box] |= mask
-    return kept, rejected
-
-
-def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
-    """Return labels of the components of `mask`, joined at corners too, and their boxes."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-    return labels, ndimage.find_objects(labels)
-
-
-def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the components of `mask` that share a voxel with `other`.
-
-    >>> parts_touching(np.array([[[1, 0, 1]]], bool), np.array([[[0, 0, 1]]], bool)).tolist()
-    [[[False, False, True]]]
-    """
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
-    keep = np.zeros(count + 1, bool)
-    keep[labels[other]] = True
-    keep[0] = False
-    return keep[labels]
-
-
 def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
     label = int(np.bincount(bones.data[box][mask]).argmax())
     if not is_vertebra(site.bone(label).name):
         return ""
     index = np.argwhere(mask) + [part.start for part in box]
     return "basivertebral vein" if is_basivertebral(index, bones, label) else ""
-
-
-def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
-    """Return labels of the components of `bright` that hold a seed, and their boxes.
-
-    Neighbours share a face, so that two structures touching at a corner stay two.
-
-    Examples
-    --------
-    >>> bright = np.array([[[1, 1, 0, 1, 0]]], bool)
-    >>> labels, boxes = hysteresis(bright, np.array([[[0, 1, 0, 0, 0]]], bool))
-    >>> labels.tolist(), len(boxes)
-    ([[[1, 1, 0, 0, 0]]], 1)
-    """
-    labels, count = ndimage.label(bright)
-    seeded = np.unique(labels[seeds])
-    table = np.zeros(count + 1, np.int32)
-    table[seeded[seeded > 0]] = np.arange(1, np.count_nonzero(seeded) + 1)
-    labels = table[labels]
-    return labels, [box for box in ndimage.find_objects(labels) if box is not None]
 
 
 def number_lesions(

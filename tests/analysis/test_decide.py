@@ -192,3 +192,16 @@ def test_a_lesion_that_meets_a_growth_plate_is_not_rejected_with_it(scene, knee:
     assert found.edema.data[made.edema & ~plate].mean() > 0.7
     assert found.edema.data[plate].mean() < 0.35
     assert VETO in {row.rejected_as for row in found.rejected}
+
+
+@pytest.mark.parametrize(
+    ("sequence_class", "kept"), [(SequenceClass.PD_FS, False), (SequenceClass.STIR, True)]
+)
+def test_without_a_t1_saturation_needs_the_network_too(
+    scene, knee: Site, sequence_class: SequenceClass, kept: bool
+) -> None:
+    made = scene(with_t1=False)
+    made = replace(made, pair=replace(made.pair, sequence_class=sequence_class))
+    half_sure = opinion(made, made.edema, 0.6)  # enough for the rule's lesion, too little to draw
+    assert both(made, knee, half_sure).found.edema.data.any() == kept
+    assert both(made, knee, opinion(made, made.edema)).found.edema.data.any()

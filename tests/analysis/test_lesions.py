@@ -15,7 +15,8 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
-from bmepipe.analysis.lesions import find_lesions, hysteresis
+from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.parts import hysteresis
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 

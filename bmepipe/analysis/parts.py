@@ -1,0 +1,66 @@
+"""Connected parts of a mask: seeded, touching another, judged one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bmepipe.analysis.candidates import Box
+
+
+def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
+    """Return labels of the components of `bright` that hold a seed, and their boxes.
+
+    Neighbours share a face, so that two structures touching at a corner stay two.
+
+    Examples
+    --------
+    >>> bright = np.array([[[1, 1, 0, 1, 0]]], bool)
+    >>> labels, boxes = hysteresis(bright, np.array([[[0, 1, 0, 0, 0]]], bool))
+    >>> labels.tolist(), len(boxes)
+    ([[[1, 1, 0, 0, 0]]], 1)
+    """
+    labels, count = ndimage.label(bright)
+    seeded = np.unique(labels[seeds])
+    table = np.zeros(count + 1, np.int32)
+    table[seeded[seeded > 0]] = np.arange(1, np.count_nonzero(seeded) + 1)
+    labels = table[labels]
+    return labels, [box for box in ndimage.find_objects(labels) if box is not None]
+
+
+def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
+    """Return labels of the components of `mask`, joined at corners too, and their boxes."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    return labels, ndimage.find_objects(labels)
+
+
+def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the components of `mask` that share a voxel with `other`.
+
+    >>> parts_touching(np.array([[[1, 0, 1]]], bool), np.array([[[0, 0, 1]]], bool)).tolist()
+    [[[False, False, True]]]
+    """
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    keep = np.zeros(count + 1, bool)
+    keep[labels[other]] = True
+    keep[0] = False
+    return keep[labels]
+
+
+def sift(
+    labels: NDArray, boxes: Sequence[Box], judge: Callable[[NDArray[np.bool_], Box], str]
+) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+    """Return the components that `judge` has no reason against, and the others with theirs."""
+    kept = np.zeros(labels.shape, bool)
+    rejected = []
+    for number, box in enumerate(boxes, start=1):
+        mask = labels[box] == number
+        reason = judge(mask, box)
+        if reason:
+            rejected.append((mask, box, reason))
+        else:
+            kept[box] |= mask
+    return kept, rejected
