@@ -24,7 +24,7 @@ def bone_model(pair: Pair, site: Site) -> Volume:
     Raises
     ------
     NoBonesFound
-        If the site has no network, or the network finds none of its bones.
+        If the site has no network, the images fit another site, or the network finds no bone.
     """
     from bmepipe.models.bundle import bone_finder
     from bmepipe.models.recognise import require_site
@@ -36,14 +36,8 @@ def bone_model(pair: Pair, site: Site) -> Volume:
             f"none: bone models exist for {have} only",
             "give a label map on the grid of the fat-suppressed series with --bones",
         )
-    sites = [load_site(name) for name in site_names()]
-    try:
-        bones = bone_finder(site)(pair, site)
-    except NoBonesFound:
-        require_site(pair.t2fs, None, site, sites)
-        raise
-    require_site(pair.t2fs, bones, site, sites)
-    return bones
+    require_site(pair.t2fs, site, [load_site(name) for name in site_names()])
+    return bone_finder(site)(pair, site)
 
 
 def given_bones(labels: Volume) -> BoneFinder:

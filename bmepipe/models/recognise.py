@@ -62,17 +62,15 @@ def recognise_by_bones(volume: Volume, sites: Sequence[Site]) -> tuple[Site, str
     return best.site, f"site {best.site.name}: the images show {best.seen} ({told})"
 
 
-def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequence[Site]) -> None:
+def require_site(volume: Volume, site: Site, sites: Sequence[Site]) -> None:
     """Refuse a site that was asked for if the images clearly show another one.
 
-    Looked at only where a quarter of the site's bones or more is missing, for it takes every
-    network.
+    The other networks are asked only where the site's own score is below `LEAST_SCORE`: no other
+    could beat a higher one by `WRONG_LEAD`.
 
     Parameters
     ----------
     volume : Volume of float32
-    bones : Volume of uint8 or None
-        What the site's own network found; None if nothing that could be believed.
     site : Site
     sites : sequence of Site
 
@@ -81,17 +79,16 @@ def require_site(volume: Volume, bones: Volume | None, site: Site, sites: Sequen
     NoBonesFound
         Naming the site that fits.
     """
-    expected = [bone.label for bone in site.bones if not bone.name.startswith("vertebra_")]
-    present = 0 if bones is None else len(np.intersect1d(np.unique(bones.data), expected))
-    if 4 * present > 3 * len(expected):
+    own = site_score(volume, site).score
+    if own >= LEAST_SCORE:
         return
-    scores = {s.name: site_score(volume, s) for s in sites if s.model}
-    best = max(scores.values(), key=lambda s: s.score)
-    if best.score >= LEAST_SCORE and best.score > scores[site.name].score + WRONG_LEAD:
+    others = (site_score(volume, s) for s in sites if s.model and s.name != site.name)
+    best = max(others, key=lambda s: s.score)
+    if best.score >= LEAST_SCORE and best.score > own + WRONG_LEAD:
         raise NoBonesFound(
             f"images of the site {site.name}",
-            f"images that fit {best.site.name} ({best.score:.2f}, {site.name} "
-            f"{scores[site.name].score:.2f}): {best.seen}",
+            f"images that fit {best.site.name} ({best.score:.2f}, {site.name} {own:.2f}): "
+            f"{best.seen}",
             f"run with --site {best.site.name}, or give a label map with --bones",
         )
 
