@@ -162,12 +162,12 @@ def with_muscles(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.where(free & (made > 0), made, labels).astype(labels.dtype)
 
 
-def with_thin_wing(labels: np.ndarray, seed: int, freed: str) -> np.ndarray:
+def with_thin_wing(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return a pelvis whose iliac wings are thinner away from the joint, axes RAS.
 
     In many people the middle of the wing is two plates of cortex on each other, dark on every
     image; a network that has seen thick wings only looks for marrow beside them, in iliacus.
-    What is taken away becomes the tissue `freed`.
+    What is taken away becomes muscle.
     """
     rng = np.random.default_rng(seed)
     hip = labels == TISSUES["hip_bone"]
@@ -182,7 +182,7 @@ def with_thin_wing(labels: np.ndarray, seed: int, freed: str) -> np.ndarray:
     # The middle sheet stays, one voxel or two thick: cortex alone.
     sheet = depth_mm >= ndimage.maximum_filter(depth_mm, 3)
     gone = hip & (depth_mm <= taken_mm) & ~ndimage.binary_closing(sheet)
-    return np.where(gone, TISSUES[freed], labels).astype(labels.dtype)
+    return np.where(gone, TISSUES["muscle_a"], labels).astype(labels.dtype)
 
 
 def with_wide_canal(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -157,7 +157,7 @@ def grown_bones(labels: np.ndarray) -> np.ndarray:
 
 def with_soft_tissue(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return a pelvis as patients have it: thin wings, a wide canal, muscles and ligaments."""
-    labels = with_wide_canal(with_thin_wing(labels, seed, "muscle_a"), seed)
+    labels = with_wide_canal(with_thin_wing(labels, seed), seed)
     return with_ligaments(with_muscles(labels, seed), seed)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from bmepipe.analysis.candidates import Box
 from bmepipe.analysis.marrow import depth_mm
-from bmepipe.analysis.parts import parts_touching, pieces_of
+from bmepipe.analysis.parts import Rejected, parts_touching, pieces_of
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -60,7 +58,7 @@ def is_seen(voxels: int, grid: Grid) -> bool:
 
 def without_doubted_parts(
     edema: NDArray[np.bool_], second: Volume, grid: Grid, sequence_class: SequenceClass
-) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return edema without what runs into a lesion and is none to the network, and those parts.
 
     As a growth plate that meets a lesion. What lies within `BELIEVED_MM` of what the network
@@ -70,12 +68,12 @@ def without_doubted_parts(
     likely = edema & (second.data >= PART_DOUBT)
     far = depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM[sequence_class]
     doubted = edema & far if likely.any() else edema
-    labels, _ = ndimage.label(doubted, np.ones((3, 3, 3)))
+    labels, boxes = pieces_of(doubted)
     sizes_mm3 = np.bincount(labels.ravel()) * grid.voxel_ml * 1000
     large = (sizes_mm3 >= SEEN_MM3) & (sizes_mm3 <= LARGE_MM3)
     parts = [
         (labels[box] == number, box, VETO)
-        for number, box in enumerate(ndimage.find_objects(labels), start=1)
+        for number, box in enumerate(boxes, start=1)
         if large[number]
     ]
     return edema & ~painted(parts, VETO, edema.shape), parts
@@ -83,7 +81,7 @@ def without_doubted_parts(
 
 def without_unsupported(
     edema: NDArray[np.bool_], second: Volume, grid: Grid, sequence_class: SequenceClass
-) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return edema near what the network itself would draw, and the parts that are not.
 
     Without a T1 saturation that failed is not told from edema by contrast: there the network must
@@ -97,9 +95,7 @@ def without_unsupported(
     return edema & ~alone, parts
 
 
-def painted(
-    rejected: Sequence[tuple[NDArray[np.bool_], Box, str]], reason: str, shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
+def painted(rejected: Sequence[Rejected], reason: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return where the candidates lie that were rejected for a reason."""
     where = np.zeros(shape, bool)
     for mask, box, why in rejected:

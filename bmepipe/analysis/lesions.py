@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +38,13 @@ from bmepipe.analysis.doubt import (
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
-from bmepipe.analysis.parts import hysteresis, parts_touching, pieces_of, sift
+from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
@@ -130,31 +132,15 @@ def find_lesions(
         return VETO if doubted else ""
 
     candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
-    kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, core=False))
+    kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, False))
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
-    edema, more = sift(*pieces_of(edema), lambda mask, box: judge(mask, box, core=True))
+    edema, more = sift(*pieces_of(edema), lambda mask, box: judge(mask, box, True))
     if second is not None:
-        # A growth plate does not take the lesion that it meets with it.
-        doubted = painted(more, VETO, edema.shape)
-        rest, plates = without_doubted_parts(doubted, second, bones.grid, pair.sequence_class)
-        saved, doubted_too = sift(
-            *pieces_of(rest),
-            lambda mask, box: (
-                judge(mask, box, core=True) if is_seen(mask.sum(), bones.grid) else VETO
-            ),
-        )
-        more = [row for row in more if row[2] != VETO] + plates + doubted_too
-        edema, carved = without_doubted_parts(
-            edema | saved, second, bones.grid, pair.sequence_class
-        )
-        more += carved
-        if pair.t1 is None and pair.sequence_class is not SequenceClass.STIR:
-            edema, alone = without_unsupported(edema, second, bones.grid, pair.sequence_class)
-            more += alone
+        edema, more = _left_by_network(edema, more, second, pair, bones.grid, judge)
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
@@ -173,6 +159,35 @@ def find_lesions(
         high=parts_touching(high, edema),
         vetoed=painted((*rejected, *more), VETO, edema.shape),
     )
+
+
+def _left_by_network(
+    edema: NDArray[np.bool_],
+    rejected: list[Rejected],
+    second: Volume,
+    pair: Pair,
+    grid: Grid,
+    judge: Callable[[NDArray[np.bool_], Box, bool], str],
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
+    """Return what the network leaves of the rule's lesions, and all that is rejected by now.
+
+    What it says no to as a whole is cut first, and the parts are asked for themselves: a growth
+    plate does not take the lesion that it meets with it.
+    """
+    cut = partial(
+        without_doubted_parts, second=second, grid=grid, sequence_class=pair.sequence_class
+    )
+    rest, plates = cut(painted(rejected, VETO, edema.shape))
+    saved, doubted = sift(
+        *pieces_of(rest),
+        lambda mask, box: judge(mask, box, True) if is_seen(mask.sum(), grid) else VETO,
+    )
+    edema, carved = cut(edema | saved)
+    rows = [row for row in rejected if row[2] != VETO] + plates + doubted + carved
+    if pair.t1 is None and pair.sequence_class is not SequenceClass.STIR:
+        edema, alone = without_unsupported(edema, second, grid, pair.sequence_class)
+        rows += alone
+    return edema, rows
 
 
 def _drawings(

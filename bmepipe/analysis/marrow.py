@@ -305,7 +305,6 @@ def _judged_by(
     own: tuple[float, float], shared: tuple[float, float], outlying: float, surely: float
 ) -> tuple[float, float]:
     """Return level and spread that judge a bright bone: its own, the shared ones, or in between."""
-    excess = own[0] / shared[0]
-    share = 1.0 if surely <= outlying else min(1.0, (excess - outlying) / (surely - outlying))
+    share = float(np.interp(own[0] / shared[0], (outlying, surely), (0.0, 1.0)))
     first, second = ((1 - share) * o + share * s for o, s in zip(own, shared, strict=True))
     return first, second

@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import Box
 
+Rejected = tuple[NDArray[np.bool_], Box, str]  # within its box, and the reason
+
 
 def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
     """Return labels of the components of `bright` that hold a seed, and their boxes.
@@ -52,7 +54,7 @@ def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray
 
 def sift(
     labels: NDArray, boxes: Sequence[Box], judge: Callable[[NDArray[np.bool_], Box], str]
-) -> tuple[NDArray[np.bool_], list[tuple[NDArray[np.bool_], Box, str]]]:
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return the components that `judge` has no reason against, and the others with theirs."""
     kept = np.zeros(labels.shape, bool)
     rejected = []

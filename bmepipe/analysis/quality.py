@@ -167,6 +167,8 @@ def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:
         weak, failed = (both > weak_least) & bone, both > least
     labels, _ = ndimage.label(weak)
     around = np.isin(labels, np.unique(labels[failed & weak]))
+    if not around.any():
+        return np.zeros(bones.grid.shape, bool)
     plain = plain_edema(t1, t2fs, bone, fat & bone, both * usual) & ~(both > PLAIN_RESIDUAL)
     return enlarged(around & ~plain, bones) & (bones.data > 0)
 
@@ -184,9 +186,7 @@ def plain_edema(
     signal would be: water. Only where suppression is weak may it be told so; where it failed, the
     signal of fat hides all else.
     """
-    sigma = [FAT_NEIGHBOURHOOD_MM / step for step in t1.grid.spacing_mm]
-    weight = ndimage.gaussian_filter(fat.astype(np.float64), sigma)
-    nearby = ndimage.gaussian_filter(np.where(fat, t1.data, 0.0).astype(np.float64), sigma)
+    weight, nearby = near_fat(1.0, fat, t1.grid), near_fat(t1.data, fat, t1.grid)
     with np.errstate(invalid="ignore"):
         dark = bone & (t1.data * weight < PLAIN_T1 * nearby)
         water = dark & (t2fs.data > PLAIN_EXCESS * residual * t1.data)
@@ -199,12 +199,17 @@ def local_residual(t1: Volume, t2fs: Volume, fat: NDArray[np.bool_]) -> NDArray[
 
     NaN where less than a hundredth of the neighbourhood is fat.
     """
-    sigma = [FAT_NEIGHBOURHOOD_MM / step for step in t1.grid.spacing_mm]
-    weight = ndimage.gaussian_filter(fat.astype(np.float64), sigma)
-    suppressed = ndimage.gaussian_filter(np.where(fat, t2fs.data, 0.0).astype(np.float64), sigma)
-    plain = ndimage.gaussian_filter(np.where(fat, t1.data, 0.0).astype(np.float64), sigma)
+    weight, suppressed, plain = (
+        near_fat(values, fat, t1.grid) for values in (1.0, t2fs.data, t1.data)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(weight > 0.01, suppressed / plain, np.nan)
+
+
+def near_fat(values: NDArray | float, fat: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
+    """Return the sum of values over the fat near each voxel, weighted by nearness."""
+    sigma = [FAT_NEIGHBOURHOOD_MM / step for step in grid.spacing_mm]
+    return ndimage.gaussian_filter(np.where(fat, values, 0.0).astype(np.float64), sigma)
 
 
 def shrunk(volume: Volume, spacing_mm: float = 2.0) -> Volume:

@@ -74,8 +74,7 @@ def best_shading(
     fitted = fitted & (guide > 0)
     own, guided = (fit_shading(image, bones, fitted) for image in (signal, guide))
     own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
-    excess = own_spread / guided_spread - MORE_EVEN
-    share = 1 - np.clip(excess / (AS_EVEN - MORE_EVEN), 0, 1)
+    share = np.interp(own_spread / guided_spread, (MORE_EVEN, AS_EVEN), (1.0, 0.0))
     between = (1 - share) * guided.coefficients + share * own.coefficients
     return replace(guided, coefficients=between)  # both were fitted to the same voxels
 
