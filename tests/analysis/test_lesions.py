@@ -148,8 +148,18 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
             {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 9000.0, "joint_distance": 1.0},
             "",
         ),
+        # At a joint edema and fat mix; what is mostly fat, or a ball, is none.
+        ({"mean_ratio": 1.9, "mean_t1_ratio": 1.3, "length": 25.0, "joint_distance": 1.0}, ""),
         (
-            {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 900.0, "joint_distance": 1.0},
+            {"mean_ratio": 1.9, "mean_t1_ratio": 1.3, "length": 25.0, "joint_distance": 6.0},
+            "bright on T1: fat or haemangioma",
+        ),
+        (
+            {"mean_ratio": 1.9, "mean_t1_ratio": 1.5, "length": 25.0, "joint_distance": 1.0},
+            "bright on T1: fat or haemangioma",
+        ),
+        (
+            {**HAEMANGIOMA, "mean_t1_ratio": 1.1, "joint_distance": 1.0},
             "bright on T1: fat or haemangioma",
         ),
         ({**SMALL, "peak_ratio": 4.5}, "cyst"),
