@@ -73,7 +73,7 @@ def learning_rate(schedule: Schedule, iteration: int, trained_s: float) -> float
 
 
 def step(state: State, schedule: Schedule, loss_of: Callable[[torch.nn.Module], Tensor]) -> float:
-    """Take one step of training and return its loss.
+    """Take one step of training and return its loss; a loss that is no number changes nothing.
 
     Parameters
     ----------
@@ -87,11 +87,13 @@ def step(state: State, schedule: Schedule, loss_of: Callable[[torch.nn.Module], 
         group["lr"] = rate
     state.net.train()
     loss = loss_of(state.net)
+    state.iteration += 1
+    if not torch.isfinite(loss):  # one such step would spoil every weight for good
+        return math.nan
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
     state.optimiser.step()
-    state.iteration += 1
     # Early on the mean must be short, or it would remember the untrained network.
     decay = min(schedule.ema_decay, (1 + state.iteration) / (10 + state.iteration))
     _follow(state.ema, state.net, decay)

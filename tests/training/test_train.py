@@ -15,7 +15,7 @@ from bmepipe.models.network import build_network
 from bmepipe.training.export import Card, export_bundle
 from bmepipe.training.recipe import read_recipe, train_from_file
 from bmepipe.training.samples import SourceGroup, validation_set
-from bmepipe.training.state import learning_rate, take_over
+from bmepipe.training.state import fresh, learning_rate, step, take_over
 from bmepipe.training.train import (
     TrainConfig,
     dice_and_cross_entropy,
@@ -55,6 +55,16 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing(config: TrainConfig) ->
     assert rates[:4] == sorted(rates[:4])
     assert rates[4] == rates[5] == pytest.approx(config.learning_rate, rel=1e-2)
     assert learning_rate(config, 10**6, 60 * config.minutes) < 1e-5
+
+
+def test_a_loss_that_is_no_number_leaves_the_weights_as_they_are(config: TrainConfig) -> None:
+    state = fresh(lambda: build_network(config.network), 0.0)
+    before = {name: value.clone() for name, value in state.net.state_dict().items()}
+    loss = step(state, config, lambda net: sum(p.sum() for p in net.parameters()) * torch.nan)
+    assert loss != loss
+    assert state.iteration == 1
+    for own in (state.net, state.ema):
+        assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
 
 def test_a_resumed_training_goes_on(config: TrainConfig, tmp_path: Path) -> None:
