@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from phantom_table import CLASSES, numbers
-from scipy import ndimage
 
 from bmepipe.analysis.agreement import dice, surface_distances_mm
 from bmepipe.analysis.align import align, resample
+from bmepipe.analysis.vertebra import is_vertebra
 from bmepipe.bones import bone_model
 from bmepipe.errors import BmepipeError
 from bmepipe.io.nifti import load, load_labels
@@ -26,12 +26,15 @@ from bmepipe.io.studies import load as load_series
 from bmepipe.io.studies import open_study
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import make_phantom
+from bmepipe.phantom.tissue_map import tissue_map
 from bmepipe.site import Site, load_site, site_names
 from bmepipe.study import Pair, Role, SequenceClass
+from bmepipe.training.arches import canal_front
 from bmepipe.volume import Volume
 
-# Networks find vertebral bodies without their arches, which are thinner than twice this.
-BODY_DEPTH_MM = {"lumbar": 5.0, "cervical": 3.5}
+SPINES = ("lumbar", "cervical", "sacroiliac")  # networks find vertebral bodies without arches
+CANAL = ("csf", "cord")
+MAP_MM, MAP_FIELD_MM = 1.0, 250.0
 
 
 def found(volume: Volume, site: Site, t1: Volume | None = None) -> Volume | None:
@@ -56,21 +59,21 @@ def line(one: Volume, other: Volume, site: Site, where: np.ndarray | None = None
     return ", ".join(cells)
 
 
-def bodies(bones: Volume, depth_mm: float) -> Volume:
-    """Return vertebrae without what is thinner than twice `depth_mm`; of each the largest part.
+def bodies(bones: Volume, site: str, seed: int) -> Volume:
+    """Return a phantom's bones, of vertebrae the bodies alone: what lies before the spinal canal.
 
-    Articular processes and laminae are thick enough here and there to leave a core of their own.
+    The networks were trained with this border between body and arch.
     """
-    out = np.zeros_like(bones.data)
-    spacing = bones.grid.spacing_mm
-    for label in np.unique(bones.data[bones.data > 0]):
-        bone = bones.data == label
-        cores, _ = ndimage.label(ndimage.distance_transform_edt(bone, sampling=spacing) > depth_mm)
-        sizes = np.bincount(cores.ravel(), minlength=2)[1:]
-        core = cores == sizes.argmax() + 1
-        near = ndimage.distance_transform_edt(~core, sampling=spacing) <= depth_mm + 0.8
-        out[bone & near] = label
-    return bones.with_data(out)
+    tissues, affine, names = tissue_map(site, seed, MAP_MM, MAP_FIELD_MM)
+    front = canal_front(np.isin(tissues, [n for n, name in names.items() if name in CANAL]))
+    index = np.indices(bones.grid.shape).reshape(3, -1)
+    _, y_mm, z_mm = bones.grid.affine[:3, :3] @ index + bones.grid.affine[:3, 3:]
+    height = (z_mm - affine[2, 3]) / MAP_MM
+    front_mm = affine[1, 3] + MAP_MM * np.interp(height, np.arange(len(front)), front)
+    behind = (y_mm < front_mm).reshape(bones.grid.shape)
+    kinds = [b.label for b in load_site(site).bones if is_vertebra(b.name)]
+    out = np.where(behind & np.isin(bones.data, kinds), 0, bones.data)
+    return bones.with_data(out.astype(bones.data.dtype))
 
 
 def surface_p95_mm(one: np.ndarray, other: np.ndarray, volume: Volume) -> float:
@@ -88,8 +91,8 @@ def phantoms(site: Site, seeds: list[int], matrix: int | None) -> None:
         phantom = make_phantom(site.name, seed, protocol=protocol)
         t1, _ = align(phantom.t1, phantom.t2fs, same_frame=True)
         truth = phantom.bones
-        if site.name in BODY_DEPTH_MM:
-            truth = bodies(truth, BODY_DEPTH_MM[site.name])
+        if site.name in SPINES:
+            truth = bodies(truth, site.name, seed)
         for name, series in (("T1", (t1,)), ("FS", (phantom.t2fs,)), ("both", (phantom.t2fs, t1))):
             bones = found(series[0], site, *series[1:])
             cells = []

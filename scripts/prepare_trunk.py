@@ -27,6 +27,7 @@ from prepare_pelvis import (
 from scipy import ndimage
 
 from bmepipe.phantom.tissue_map import tissue_map
+from bmepipe.training.arches import with_arches
 from bmepipe.training.sources import make_source, save_source
 from bmepipe.training.tissues import TISSUES
 
@@ -128,22 +129,6 @@ def with_canal(labels: np.ndarray) -> np.ndarray:
         hole = ndimage.binary_fill_holes(tall[:, :, k]) & ~tall[:, :, k]
         labels[:, :, k][hole & (labels[:, :, k] == 0)] = TISSUES["csf"]
     return labels
-
-
-def with_arches(labels: np.ndarray) -> np.ndarray:
-    """Return labels whose vertebrae behind the front of the canal are arches, axes RAS."""
-    canal = np.isin(labels, (TISSUES["csf"], TISSUES["cord"]))
-    depth = ndimage.distance_transform_edt(canal)  # roots of nerves leave it sideways: thin
-    canal = ndimage.binary_opening(canal, iterations=2) if depth.max() > 3 else canal
-    heights = np.flatnonzero(canal.any((0, 1)))
-    if not len(heights):
-        return labels
-    front = [np.flatnonzero(canal[:, :, k].any(0))[-1] for k in heights]
-    front = ndimage.median_filter(np.array(front, float), 15, mode="nearest")
-    front = np.interp(np.arange(labels.shape[2]), heights, front)
-    behind = np.arange(labels.shape[1])[None, :, None] < front
-    bony = np.isin(labels, (TISSUES["vertebra"], TISSUES["axis"]))
-    return np.where(bony & behind, TISSUES["arch"], labels)
 
 
 def grown_bones(labels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bmepipe.errors import BadSettings
+from bmepipe.training.arches import with_arches
 from bmepipe.training.samples import USES, SampleStream, SourceGroup, load_groups
 from bmepipe.training.sources import Source, load_source, make_source
 from bmepipe.training.synthesis import pack
@@ -103,3 +104,18 @@ def test_a_source_may_be_centred_on_one_tissue(joint: Source) -> None:
     assert pack(joint, "cpu", "tibia").centres == (pytest.approx(tuple(centre), abs=0.01),)
     # A tissue that is not there leaves the usual centres.
     assert pack(joint, "cpu", "talus").centres == pack(joint, "cpu").centres
+
+
+def test_vertebrae_behind_the_front_of_the_canal_are_arches() -> None:
+    labels = np.zeros((20, 30, 40), np.uint8)
+    labels[4:16, 4:26, 5:35] = TISSUES["vertebra"]
+    labels[7:13, 8:14] = TISSUES["csf"]
+    labels[4:16, 22:26, 30:] = TISSUES["hip_bone"]
+    parted = with_arches(labels)
+    assert (parted[4:16, 14:22, 5:30] == TISSUES["vertebra"]).all()
+    assert (parted[4:16, 4:8, 5:30] == TISSUES["arch"]).all()
+    assert (parted[4:7, 8:13, 5:30] == TISSUES["arch"]).all()  # the pedicles' sides
+    others = labels != TISSUES["vertebra"]
+    assert (parted[others] == labels[others]).all()
+    without = np.where(labels == TISSUES["csf"], 0, labels)
+    assert (with_arches(without) == without).all()  # no canal to tell by
