@@ -229,8 +229,8 @@ def test_the_shipped_settings_can_be_read(path: Path) -> None:
     config, card = read_recipe(path)
     assert config.out_channels - 1 == len(card.labels) == len(card.smallest_ml)
     stride = 1
-    for step in config.strides:
-        stride *= step
+    for each in config.strides:
+        stride *= each
     assert all(side % stride == 0 for shape in config.shapes for side in shape)
     weights = sum(value.numel() for value in build_network(config.network).state_dict().values())
     assert weights * 2 < 11e6  # half precision
