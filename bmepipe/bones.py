@@ -26,8 +26,9 @@ def bone_model(pair: Pair, site: Site) -> Volume:
     NoBonesFound
         If the site has no network, the images fit another site, or the network finds no bone.
     """
-    from bmepipe.models.bundle import bone_finder
-    from bmepipe.models.recognise import require_site
+    from bmepipe.models.bundle import bundle_of, segment_bones
+    from bmepipe.models.recognise import require_site, score_of
+    from bmepipe.models.seen import look, volumes_of
 
     if not site.model:
         have = ", ".join(name for name in site_names() if load_site(name).model)
@@ -36,8 +37,11 @@ def bone_model(pair: Pair, site: Site) -> Volume:
             f"none: bone models exist for {have} only",
             "give a label map on the grid of the fat-suppressed series with --bones",
         )
-    require_site(pair.t2fs, site, [load_site(name) for name in site_names()])
-    return bone_finder(site)(pair, site)
+    bundle = bundle_of(site)
+    seen = look(volumes_of(pair), bundle)
+    own = score_of(seen, site, bundle).score
+    require_site(pair.t2fs, site, [load_site(name) for name in site_names()], own)
+    return segment_bones(pair, site, bundle, seen)
 
 
 def given_bones(labels: Volume) -> BoneFinder:

@@ -16,9 +16,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bmepipe.analysis.agreement import dice
-from bmepipe.models.bundle import Bundle, bundle_of, predict, segment_bones
+from bmepipe.models.bundle import Bundle, bundle_of, segment_bones
 from bmepipe.models.network import normalise
 from bmepipe.models.regrid import place, to_network
+from bmepipe.models.seen import predict
 from bmepipe.phantom.study import make_phantom
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
@@ -76,7 +77,7 @@ def main() -> None:
     print(f"largest memory of this process, the phantom's making included {peak_mb:6.0f} MB")
     truth, _ = to_network((phantom.bones.data > 0).astype(np.float32), placement)
     for name, labels in (
-        ("whole", predict(bundle, [signal], inside).argmax(0)),
+        ("whole", predict(bundle, [signal], inside)[0].argmax(0).numpy()),
         ("windows", windows(bundle, signal, inside)),
     ):
         print(f"all bones on the network's grid, {name}: Dice {dice(labels > 0, truth > 0.5):.3f}")

@@ -18,9 +18,10 @@ from bmepipe.analysis.boundary import refine_bones
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
 from bmepipe.errors import NoBonesFound
-from bmepipe.models.network import build_network, flattened, normalise
+from bmepipe.models.network import build_network, flattened
 from bmepipe.models.probability import joined, probability_of
-from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.models.regrid import from_network
+from bmepipe.models.seen import Seen, look, volumes_of
 from bmepipe.models.stored import complete_settings, model_folder, read_model
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -134,7 +135,7 @@ def bundle_of(site: Site, folder: Path | None = None) -> Bundle:
     return _cached(folder or model_folder(site.model))
 
 
-def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
+def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = None) -> Volume:
     """Find the bones of a pair.
 
     Both contrasts are shown to the network; their probabilities are averaged, brought to the native
@@ -145,6 +146,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     pair : Pair
     site : Site
     bundle : Bundle
+    seen : Seen, optional
+        What `look` returned for the pair, where it is known already.
 
     Returns
     -------
@@ -156,56 +159,26 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle) -> Volume:
     NoBonesFound
         If no bone of a plausible volume was found; never an empty label map.
     """
-    volumes = [v for v in (pair.t2fs, pair.t1) if v is not None]
-    placement = place(pair.grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
-    regridded = [to_network(volume.data, placement) for volume in volumes]
-    signals, inside = [signal for signal, _ in regridded], regridded[0][1]
-    probability = predict(bundle, signals, inside)
+    seen = seen or look(volumes_of(pair), bundle)
+    probability = joined(seen.probabilities).numpy()
     if bundle.likeness:
-        probability = sharpened(probability, even(signals, inside), inside, bundle.spacing_mm)
+        shown = even(seen.signals, seen.inside)
+        probability = sharpened(probability, shown, seen.inside, bundle.spacing_mm)
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
     coarse = _believable(coarse, kinds, certainty, bundle, site)
     native = {
-        int(label): from_network(probability_of(coarse == label, kinds, probability), placement)
+        int(label): from_network(
+            probability_of(coarse == label, kinds, probability), seen.placement
+        )
         for label in np.unique(coarse[coarse > 0])
     }
-    images = [volume.data for volume in volumes]
+    images = [volume.data for volume in volumes_of(pair)]
     labels = refine_bones(native, images, pair.grid.spacing_mm, bundle.border_probability)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)
-
-
-def predict(
-    bundle: Bundle, signals: list[NDArray[np.float32]], inside: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Return the probability of each label, from all contrasts together (`joined`).
-
-    Parameters
-    ----------
-    bundle : Bundle
-    signals : list of ndarray, each of the shape of the network's grid
-    inside : ndarray of bool, same shape
-        Which voxels the scan covers.
-
-    Returns
-    -------
-    ndarray of float32, shape (labels + 1, x, y, z)
-        0 is background; outside the scan everything is background.
-    """
-    import torch
-
-    mask = torch.from_numpy(inside)
-    batch = torch.stack(
-        [normalise(torch.from_numpy(s).clamp(min=0), mask, flatten=bundle.flatten) for s in signals]
-    )
-    with torch.inference_mode():
-        logits = bundle.network(batch[:, None])
-    probability = joined(logits.softmax(1)) * mask
-    probability[0] += (~mask).float()
-    return probability.numpy()
 
 
 def even(

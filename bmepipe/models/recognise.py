@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bmepipe.errors import NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import Bundle, bundle_of, predict
-from bmepipe.models.regrid import place, to_network
+from bmepipe.models.bundle import Bundle, bundle_of
+from bmepipe.models.seen import Seen, look
 from bmepipe.site import Site
 from bmepipe.volume import Volume
 
@@ -63,7 +62,9 @@ def recognise_by_bones(volume: Volume, sites: Sequence[Site]) -> tuple[Site, str
     return best.site, f"site {best.site.name}: the images show {best.seen} ({told})"
 
 
-def require_site(volume: Volume, site: Site, sites: Sequence[Site]) -> None:
+def require_site(
+    volume: Volume, site: Site, sites: Sequence[Site], own: float | None = None
+) -> None:
     """Refuse a site that was asked for if the images clearly show another one.
 
     The other networks are asked only where one of them could lead by `WRONG_LEAD`: all take some
@@ -74,13 +75,15 @@ def require_site(volume: Volume, site: Site, sites: Sequence[Site]) -> None:
     volume : Volume of float32
     site : Site
     sites : sequence of Site
+    own : float, optional
+        The score of `site`, where it is known already.
 
     Raises
     ------
     NoBonesFound
         Naming the site that fits.
     """
-    own = site_score(volume, site).score
+    own = site_score(volume, site).score if own is None else own
     if own + WRONG_LEAD >= HIGHEST_SCORE:
         return
     others = (site_score(volume, s) for s in sites if s.model and s.name != site.name)
@@ -95,25 +98,24 @@ def require_site(volume: Volume, site: Site, sites: Sequence[Site]) -> None:
 
 
 def site_score(volume: Volume, site: Site) -> SiteScore:
-    """Return how well an image fits a site.
+    """Return how well an image fits a site."""
+    bundle = bundle_of(site)
+    return score_of(look([volume], bundle), site, bundle)
+
+
+def score_of(seen: Seen, site: Site, bundle: Bundle) -> SiteScore:
+    """Return how well what a site's network sees in the first of its volumes fits the site.
 
     The score is the mean, over the kinds of bone that every scan of the site shows, of the mean
     probability inside them; a kind of which too little is seen counts as 0.
     """
-    bundle = bundle_of(site)
-    kinds, certainty = _predicted(volume, bundle)
+    probability = seen.probabilities[0].numpy()
+    kinds, certainty = probability.argmax(0), probability.max(0)
     sure: dict[str, float] = {}
     for kind, name in bundle.labels.items():
         own = kinds == kind
         if own.sum() * bundle.spacing_mm**3 / 1000 >= site.shown_ml.get(name, np.inf):
             sure[name] = float(certainty[own].mean())
     score = sum(sure.values()) / len(site.shown_ml)
-    seen = ", ".join(f"{name} {value:.2f}" for name, value in sure.items())
-    return SiteScore(site, score, seen or "none of its bones")
-
-
-def _predicted(volume: Volume, bundle: Bundle) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    placement = place(volume.grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
-    signal, inside = to_network(volume.data, placement)
-    probability = predict(bundle, [signal], inside)
-    return probability.argmax(0).astype(np.uint8), probability.max(0)
+    told = ", ".join(f"{name} {value:.2f}" for name, value in sure.items())
+    return SiteScore(site, score, told or "none of its bones")
