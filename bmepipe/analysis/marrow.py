@@ -30,8 +30,9 @@ OUTLYING_ALONE = 1.5  # or by this much without a T1: coils and suppression alon
 DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
 LEAST_NEIGHBOURS = 3
 # At a joint inflammation may fill most of several bones: what is so much brighter than the least
-# bright one of a fair size is judged by that, on both images, so that fat is told as fat: the more
-# so the brighter it is, so that a slightly other outline does not change the whole bone's measure.
+# bright one of a fair size is judged by that, the more so the brighter it is, so that a slightly
+# other outline does not change the whole bone's measure. Not so on T1: there an ilium is fattier
+# than a sacrum, and edema is dark against its own bone.
 JOINT_OUTLYING, JOINT_SURELY, JOINT_LEAST_ML = 1.15, 1.3, 10.0
 
 
@@ -152,7 +153,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
         for _ in range(2):  # the second time without cortex
             shading = fit_shading(guide, bones, interior & (guide > 0))
-            t1 = reference(guide, bones, interior, shading, joint=joint)[0]
+            t1 = reference(guide, bones, interior, shading)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
     shading = best_shading(signal, guide, bones, interior & (signal > 0))
