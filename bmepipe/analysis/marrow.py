@@ -157,7 +157,10 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
     shading = best_shading(signal, guide, bones, interior & (signal > 0))
-    t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, joint=joint)
+    t1_levels = t1.levels if t1 else {}
+    t2fs, borrowed, unjudged = reference(
+        signal, bones, interior, shading, joint=joint, t1_levels=t1_levels
+    )
     fatty = (v for v in borrowed if is_fatty(v, t1.levels if t1 else None, t2fs.levels))
     bright = () if joint else tuple(fatty)
     if bright:
@@ -257,13 +260,15 @@ def reference(
     keep: tuple[int, ...] = (),
     *,
     joint: tuple[int, ...] = (),
+    t1_levels: Mapping[int, float] | None = None,
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
 
     A bone with less than `MIN_MARROW_ML` of marrow, and one whose marrow is far brighter than that
     of its neighbours, takes the median reference of the judged bones, unless its label is in
     `keep`; with none it is not judged. Of the bones of a `joint`, by label, the least bright
-    one is the measure of all.
+    one is the measure of all; by how much another is brighter counts only as far as it is not so
+    on T1 too (`t1_levels`), as shading and fat make it.
     """
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
@@ -282,14 +287,20 @@ def reference(
         levels = {v: level[0] for v, level in own.items()}
         outlying = surely = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
         measured = [v for v in judged if v in joint]
+        excess = {v: level / shared[0] for v, level in levels.items()}
         if measured:
             large = [v for v in measured if voxels[v] * bones.grid.voxel_ml >= JOINT_LEAST_ML]
-            shared = min(own[v] for v in large or measured)
-            outlying, surely = JOINT_OUTLYING, JOINT_SURELY
-        borrowed |= {v for v in judged if levels[v] > outlying * shared[0]} - set(keep)
+            least = min(large or measured, key=lambda v: levels[v])
+            shared, outlying, surely = own[least], JOINT_OUTLYING, JOINT_SURELY
+            known = t1_levels if t1_levels and least in t1_levels else {}
+            excess = {
+                v: level / shared[0] / max(1.0, known.get(v, 0.0) / known.get(least, 1.0))
+                for v, level in levels.items()
+            }
+        borrowed |= {v for v in judged if excess[v] > outlying} - set(keep)
         table = np.array(
             [
-                _judged_by(own[v], shared, outlying, surely)
+                _judged_by(own[v], shared, float(np.interp(excess[v], (outlying, surely), (0, 1))))
                 if v in own and v in borrowed
                 else own.get(v, shared)
                 for v in range(max(labels) + 1)
@@ -303,9 +314,8 @@ def reference(
 
 
 def _judged_by(
-    own: tuple[float, float], shared: tuple[float, float], outlying: float, surely: float
+    own: tuple[float, float], shared: tuple[float, float], share: float
 ) -> tuple[float, float]:
-    """Return level and spread that judge a bright bone: its own, the shared ones, or in between."""
-    share = float(np.interp(own[0] / shared[0], (outlying, surely), (0.0, 1.0)))
+    """Return level and spread that judge a bright bone: its own, or in part the shared ones."""
     first, second = ((1 - share) * o + share * s for o, s in zip(own, shared, strict=True))
     return first, second

@@ -169,20 +169,21 @@ def test_at_a_joint_the_least_bright_bone_is_the_measure(scene, knee):
     assert normal_marrow(pair, made.bones, knee).borrowed == ()
 
 
-def test_at_a_joint_t1_is_compared_within_a_bone(scene, knee):
+@pytest.mark.parametrize(("t1_gain", "t2fs_ratio"), [(1.1, 1.5), (1.6, 1.0)])
+def test_at_a_joint_only_what_is_not_bright_on_t1_too_is_water(scene, knee, t1_gain, t2fs_ratio):
     made = scene()
     second = made.bones.data == 2
     pair = replace(
         made.pair,
         t2fs=made.pair.t2fs.with_data(np.where(second, 1.5, 1.0) * made.pair.t2fs.data),
-        t1=made.pair.t1.with_data(np.where(second, 1.6, 1.0) * made.pair.t1.data),
+        t1=made.pair.t1.with_data(np.where(second, t1_gain, 1.0) * made.pair.t1.data),
     )
     marrow = normal_marrow(pair, made.bones, replace(knee, joint_reach_mm=8.0))
-    for label in (1, 2):
+    for label in (1, 2):  # on T1 each bone is its own measure
         quiet = marrow.interior & (made.bones.data == label) & ~made.edema
         assert np.median(marrow.t1.ratio[quiet]) == pytest.approx(1.0, abs=0.05)
     quiet = marrow.interior & second & ~made.edema
-    assert np.median(marrow.t2fs.ratio[quiet]) == pytest.approx(1.5, abs=0.1)  # not so there
+    assert np.median(marrow.t2fs.ratio[quiet]) == pytest.approx(t2fs_ratio, abs=0.1)
 
 
 def test_a_brighter_bone_of_a_joint_passes_to_the_least_bright_one_by_degrees(scene, knee):
