@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from phantom_table import COUNTED_ML, LARGE, find_bones, numbers, pair_of
-from sij_table import FOLDER, read_case
+from sij_table import FOLDER, case_folders, read_case
 
 from bmepipe.analysis.agreement import dice, lesion_agreement
 from bmepipe.analysis.decide import Decision, decide
@@ -195,12 +195,12 @@ def print_readers(folder: Path, whose: str) -> None:
     """Print agreement with readers, in the region drawn by hand or in the network's bones."""
     site = load_site("sacroiliac")
     found: dict[str, list] = {}
-    for file in sorted(folder.glob("*/stir.nii.gz")):
-        pair, bones, readings = read_case(file.parent, site)
+    for case in case_folders(folder):
+        pair, bones, readings = read_case(case, site)
         if whose == "network":
             bones = bone_model(pair, site)
         for way, decision, _ in ways(pair, bones, site):
-            agreement = evaluate_case(file.parent.name, decision.found.edema, readings)
+            agreement = evaluate_case(case.name, decision.found.edema, readings)
             found.setdefault(way, []).append(agreement)
     print(f"\nbones: {whose}\n| way | mean Dice | per patient | false lesions |\n|---|---|---|---|")
     for way, cases in found.items():

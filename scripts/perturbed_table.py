@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from sij_table import FOLDER, read_case
+from sij_table import FOLDER, case_folders, read_case
 
 from bmepipe.analysis.decide import decide
 from bmepipe.analysis.marrow import normal_marrow
@@ -135,11 +135,10 @@ def main() -> None:
     parser.add_argument("--bones", default="network,region")
     parser.add_argument("--ways", default=",".join(WAYS))
     arguments = parser.parse_args()
-    if not arguments.folder.is_dir():
-        print(f"no real scans at {arguments.folder}: nothing to measure")
+    folders = case_folders(arguments.folder)
+    if not folders:
         return
     site = load_site("sacroiliac")
-    folders = sorted(f.parent for f in arguments.folder.glob("*/stir.nii.gz"))
     for whose in arguments.bones.split(","):
         print(f"\nbones: {whose}\n| scan | mean Dice | per patient | false lesions |")
         print("|---|---|---|---|")

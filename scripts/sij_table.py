@@ -31,6 +31,13 @@ from bmepipe.volume import Volume
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "real" / "sij_nifti"
 
 
+def case_folders(folder: Path) -> list[Path]:
+    """Return the folders of the cases; none, and a line that says so, where there is no data."""
+    if not folder.is_dir():
+        print(f"no real scans at {folder}: nothing to measure")
+    return sorted(file.parent for file in folder.glob("*/stir.nii.gz"))
+
+
 def read_case(folder: Path, site: Site) -> tuple[Pair, Volume, list[Volume]]:
     t2fs, t1 = load(folder / "stir.nii.gz"), load(folder / "t1.nii.gz")
     pair = Pair(t2fs, t1, SequenceClass.STIR)
@@ -99,11 +106,10 @@ def main() -> None:
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--bones", choices=["region", "network"], default="region")
     arguments = parser.parse_args()
-    if not arguments.folder.is_dir():
-        print(f"no real scans at {arguments.folder}: nothing to measure")
+    folders = case_folders(arguments.folder)
+    if not folders:
         return
     site = load_site("sacroiliac")
-    folders = sorted(f.parent for f in arguments.folder.glob("*/stir.nii.gz"))
     cases = [(folder.name, *read_case(folder, site)) for folder in folders]
     if arguments.bones == "network":
         cases = [(name, pair, bone_model(pair, site), read) for name, pair, _, read in cases]

@@ -157,11 +157,11 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
     shading = best_shading(signal, guide, bones, interior & (signal > 0))
-    t1_levels = t1.levels if t1 else {}
+    t1_levels = t1.levels if t1 else None
     t2fs, borrowed, unjudged = reference(
         signal, bones, interior, shading, joint=joint, t1_levels=t1_levels
     )
-    fatty = (v for v in borrowed if is_fatty(v, t1.levels if t1 else None, t2fs.levels))
+    fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels))
     bright = () if joint else tuple(fatty)
     if bright:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
@@ -292,9 +292,8 @@ def reference(
             large = [v for v in measured if voxels[v] * bones.grid.voxel_ml >= JOINT_LEAST_ML]
             least = min(large or measured, key=lambda v: levels[v])
             shared, outlying, surely = own[least], JOINT_OUTLYING, JOINT_SURELY
-            known = t1_levels if t1_levels and least in t1_levels else {}
             excess = {
-                v: level / shared[0] / max(1.0, known.get(v, 0.0) / known.get(least, 1.0))
+                v: level / shared[0] / _brighter_on_t1(v, least, t1_levels)
                 for v, level in levels.items()
             }
         borrowed |= {v for v in judged if excess[v] > outlying} - set(keep)
@@ -311,6 +310,13 @@ def reference(
     others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
+
+
+def _brighter_on_t1(label: int, least: int, t1_levels: Mapping[int, float] | None) -> float:
+    """Return how many times brighter than `least` a bone is on T1; 1 if darker or not known."""
+    if not t1_levels or label not in t1_levels or least not in t1_levels:
+        return 1.0
+    return max(1.0, t1_levels[label] / t1_levels[least])
 
 
 def _judged_by(
