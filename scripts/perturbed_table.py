@@ -17,12 +17,9 @@ import numpy as np
 from scipy import ndimage
 from sij_table import FOLDER, case_folders, read_case
 
-from bmepipe.analysis.decide import decide
-from bmepipe.analysis.marrow import normal_marrow
-from bmepipe.analysis.quality import assess
-from bmepipe.bones import bone_model
+from bmepipe.bones import bone_model, given_bones
 from bmepipe.evaluate import CaseAgreement, evaluate_case
-from bmepipe.models.detectors import DETECTORS
+from bmepipe.pipeline import analyse
 from bmepipe.site import Site, load_site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -117,16 +114,9 @@ def agreement(folder: Path, change: Change, whose: str, site: Site) -> CaseAgree
     images = [pair.t2fs, pair.t1, region, *readings]
     t2fs, t1, region, *readings = (change(v, n) for n, v in enumerate(images) if v is not None)
     pair = Pair(t2fs, t1, pair.sequence_class)
-    bones = region if whose == "region" else bone_model(pair, site)
-    assessable, _ = assess(pair, bones, site)
-    marrow = normal_marrow(pair, bones, site)
-    rule, model = (
-        detect(pair, bones, site, marrow)
-        for detect in (DETECTORS["both"].rule, DETECTORS["both"].model)
-        if detect is not None
-    )
-    found = decide(rule, model, pair, bones, assessable, site, marrow).found.edema
-    return evaluate_case(folder.name, found, readings)
+    finder = given_bones(region) if whose == "region" else bone_model
+    found = analyse(pair, site, segment_bones=finder)
+    return evaluate_case(folder.name, found.edema, readings)
 
 
 def main() -> None:
