@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bmepipe.analysis.column import (
     Column,
@@ -26,6 +27,7 @@ from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.site import Site
 
 Kinds = NDArray[np.uint8]
+MARGIN_MM = 12.0  # around all bones; farther from them nothing is asked
 
 
 def site_bones(
@@ -56,6 +58,32 @@ def site_bones(
         Kinds that the site does not have are left out. Vertebrae are "vertebra_1" and so on from
         the top where the bone that the count begins at is not in view.
     """
+    whole = np.zeros(kinds.shape, np.uint8)
+    box = _around(kinds > 0, round(MARGIN_MM / spacing_mm))
+    if box is not None:  # the rest of the grid is empty, and most of it
+        part = None if certainty is None else certainty[box]
+        whole[box] = _site_bones(kinds[box], names, site, spacing_mm, part)
+    return whole
+
+
+def _around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, ...] | None:
+    """Return the slices around `mask`, wider by a margin where the grid allows; None if empty."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    if not found:
+        return None
+    return tuple(
+        slice(max(s.start - margin, 0), min(s.stop + margin, n))
+        for s, n in zip(found[0], mask.shape, strict=True)
+    )
+
+
+def _site_bones(
+    kinds: Kinds,
+    names: Mapping[int, str],
+    site: Site,
+    spacing_mm: float,
+    certainty: NDArray[np.float32] | None,
+) -> NDArray[np.uint8]:
     numbers = {bone.name: bone.label for bone in site.bones}
     kind_of = {name: label for label, name in names.items()}
     found = np.zeros(kinds.shape, np.uint8)

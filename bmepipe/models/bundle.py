@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.boundary import refine_bones
+from bmepipe.analysis.boundary import most_probable, refine_bones
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
 from bmepipe.errors import NoBonesFound
@@ -170,12 +170,15 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     coarse = _believable(coarse, kinds, certainty, bundle, site)
     native = {
         int(label): from_network(
-            probability_of(coarse == label, kinds, probability), seen.placement
+            probability_of(coarse == label, kinds, probability),
+            seen.placement,
+            bundle.border_probability,
         )
         for label in np.unique(coarse[coarse > 0])
     }
     images = [volume.data for volume in volumes_of(pair)]
-    labels = refine_bones(native, images, pair.grid.spacing_mm, bundle.border_probability)
+    drawn = most_probable(native, pair.grid.shape, bundle.border_probability)
+    labels = refine_bones(drawn, images, pair.grid.spacing_mm)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)

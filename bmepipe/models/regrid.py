@@ -121,25 +121,55 @@ def to_network(
     return np.ascontiguousarray(array) * inside, inside
 
 
-def from_network(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+def from_network(
+    values: NDArray[np.float32], placement: Placement, above: float = 0.0
+) -> tuple[tuple[slice, slice, slice], NDArray[np.float32]]:
     """Return values of the network's grid on the scanner's, interpolated linearly.
 
     Parameters
     ----------
     values : ndarray of float32, shape ``placement.shape``
+    above : float
 
     Returns
     -------
-    ndarray of float32, shape of the scanner's grid
+    box : tuple of slice
+        The part of the scanner's grid outside which nothing is above `above`: a bone fills little
+        of the grid.
+    values : ndarray of float32, shape of the box
     """
+    high = values > above
+    if not high.any():
+        return (slice(0), slice(0), slice(0)), np.zeros((0, 0, 0), np.float32)
     array = values
-    for axis in sorted(range(3), key=lambda a: placement.counts[a] / placement.shape[a]):
+    extents: list[slice] = []
+    matrices = []
+    for axis in range(3):
         matrix = _linear(
             placement.positions_mm(axis), placement.scan_positions_mm(axis), placement.spacing_mm
         )
-        array = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+        inner = _extent(np.any(high, axis=tuple(a for a in range(3) if a != axis)))
+        reached = _extent(np.any(matrix[:, inner], axis=1))
+        filled = slice(max(inner.start - 1, 0), inner.stop + 1)  # what is interpolated from
+        array = array[tuple(filled if a == axis else slice(None) for a in range(3))]
+        matrices.append(matrix[reached, filled])
+        extents.append(reached)
+    for axis in sorted(range(3), key=lambda a: matrices[a].shape[0] / matrices[a].shape[1]):
+        array = np.moveaxis(np.tensordot(matrices[axis], array, axes=(1, axis)), 0, axis)
     array = array[tuple(slice(None, None, -1 if f else 1) for f in placement.flipped)]
-    return np.ascontiguousarray(array.transpose(np.argsort(placement.axes)))
+    extents = [
+        slice(n - part.stop, n - part.start) if flipped else part
+        for part, flipped, n in zip(extents, placement.flipped, placement.counts, strict=True)
+    ]
+    order = np.argsort(placement.axes)
+    i, j, k = (extents[a] for a in order)
+    return (i, j, k), np.ascontiguousarray(array.transpose(order))
+
+
+def _extent(flags: NDArray[np.bool_]) -> slice:
+    """Return the slice from the first to the last that is set."""
+    found = np.flatnonzero(flags)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 def _down(placement: Placement, axis: int) -> NDArray[np.float32]:

@@ -105,14 +105,26 @@ def test_to_the_network_and_back_keeps_the_place(turned_grid: Grid) -> None:
     coarse_signal, inside = to_network(data, placement)
     assert all(n % 8 == 0 for n in coarse_signal.shape)
     assert not coarse_signal[~inside].any()
-    back = from_network(coarse_signal, placement)
-    assert back.shape == turned_grid.shape
+    back = np.zeros(turned_grid.shape, np.float32)
+    box, values = from_network(coarse_signal, placement)
+    back[box] = values
+    part, high = from_network(coarse_signal, placement, above=0.3 * float(back.max()))
+    assert high.size < back.size / 10
+    np.testing.assert_allclose(high, back[part], atol=1e-6)
+    back_high = back.copy()
+    back_high[part] = 0
+    assert back_high.max() <= 0.3001 * back.max()
     assert np.unravel_index(back.argmax(), back.shape)[2] == 6
     weight = back / back.sum()
     centre = [float((weight.sum(tuple(b for b in range(3) if b != a)) * np.arange(n)).sum())
               for a, n in enumerate(back.shape)]  # fmt: skip
     spacing = np.array(turned_grid.spacing_mm)
     assert np.abs((np.array(centre) - (14, 5, 6)) * spacing).max() < 0.5
+
+
+def test_nothing_comes_back_from_nothing(turned_grid: Grid) -> None:
+    placement = place(turned_grid, 2.0, 8)
+    assert from_network(np.zeros(placement.shape, np.float32), placement)[1].size == 0
 
 
 def test_the_network_grid_runs_right_front_up(turned_grid: Grid) -> None:
