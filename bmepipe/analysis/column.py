@@ -114,8 +114,9 @@ def _split(
     """Return the cores, those replaced by their certain parts that have two of them apart."""
     new = cores.copy()
     least = column.least_part_ml * 1000 / spacing_mm**3
-    for core in range(1, int(cores.max()) + 1):
-        parts = _parts((cores == core) & certain, least)
+    for core, box in enumerate(ndimage.find_objects(cores), start=1):
+        own = cores[box] == core
+        parts = _parts(own & certain[box], least)
         count = int(parts.max())
         if count < 2:
             continue
@@ -123,13 +124,16 @@ def _split(
         heights = np.sort([centre[2] for centre in centres]) * spacing_mm
         if np.diff(heights).max() < column.least_step_mm:
             continue
-        new[cores == core] = 0
-        new[parts > 0] = parts[parts > 0] + new.max()
+        next_number = new.max()
+        new[box][own] = 0
+        new[box][parts > 0] = parts[parts > 0] + next_number
     return _renumbered(new)
 
 
 def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    taken = np.bincount(labels.ravel()) > 0
+    taken[0] = False
+    return np.cumsum(taken).astype(np.int32)[labels]
 
 
 def without_next(bodies: NDArray[np.int32], column: Column = LUMBAR) -> NDArray[np.int32]:
