@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import most_probable, refine_bones
+from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
 from bmepipe.errors import NoBonesFound
@@ -29,6 +30,8 @@ from bmepipe.volume import Volume
 
 if TYPE_CHECKING:
     import torch
+
+WINGS = "ilium"  # thin bones between two muscles, by the beginning of their names
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +182,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     images = [volume.data for volume in volumes_of(pair)]
     drawn = most_probable(native, pair.grid.shape, bundle.border_probability)
     labels = refine_bones(drawn, images, pair.grid.spacing_mm)
+    wings = [bone.label for bone in site.bones if bone.name.startswith(WINGS)]
+    labels = without_muscle(labels, images, pair.grid.spacing_mm, wings)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)
