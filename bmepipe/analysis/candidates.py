@@ -26,12 +26,12 @@ Box = tuple[slice, slice, slice]
 class Candidate:
     """Facts of one connected candidate, from which look-alikes are told.
 
-    Lengths in mm, `volume_mm3` in cubic mm, `slice_area_mm2` the largest in any
-    slice. `depth` is the distance from the bone's surface,
-    `radius` that of the largest circle inside it within a slice; `length`, `width` and `thickness`
-    are the full axes of the ellipsoid with the same moments; `outside_ratio` is the upper decile of
-    the signal just outside the bone beside it, over the candidate's own mean; `joint_distance` from
-    the joint to its nearest voxel, None where the site names no joint or none was found;
+    Lengths in mm, `volume_mm3` in cubic mm, `slice_area_mm2` the largest in any slice. `depth` is
+    the distance from the bone's surface, `radius` that of the largest circle inside it within a
+    slice; `length`, `width` and `thickness` are the full axes of the ellipsoid with the same
+    moments; `outside_ratio` is the upper decile of the signal just outside the bone beside it, over
+    the candidate's own mean; `joint_distance` from the joint to its nearest voxel, None where the
+    site names no joint or none was found; `of_joint` whether its bone is one of the joint's;
     `fluid_ratio` the signal over marrow's that fluid reaches and edema does not, None where they
     are too near each other; `pixel_mm` the spacing within a slice; `in_end_slice` whether it lies
     in the volume's first or last thick slice alone.
@@ -51,6 +51,7 @@ class Candidate:
     thickness: float
     outside_ratio: float | None
     joint_distance: float | None = None
+    of_joint: bool = True
     fluid_ratio: float | None = None
     pixel_mm: float = 0.0
     in_end_slice: bool = False
@@ -272,11 +273,12 @@ def is_away(c: Candidate, reach_mm: float | None) -> bool:
     """Say whether it lies away from the joint, if the site is one, and is not large and dark on T1.
 
     Inflammation lies beside the joint; what is faint elsewhere is mostly red marrow or the coil's
-    shading. A fracture of the sacral ala or a tumour is large and dark on T1.
+    shading. A fracture of the sacral ala or a tumour is large and dark on T1; so is a disc that the
+    outline of a vertebra beside the joint takes in, why only the joint's own bones are excepted.
     """
     if reach_mm is None:
         return False
-    plain = c.volume_mm3 >= PLAIN_MM3 and (c.mean_t1_ratio or 1.0) < PLAIN_T1_RATIO
+    plain = c.of_joint and c.volume_mm3 >= PLAIN_MM3 and (c.mean_t1_ratio or 1.0) < PLAIN_T1_RATIO
     return (c.joint_distance or 0) > reach_mm and not plain
 
 

@@ -37,7 +37,7 @@ from bmepipe.analysis.doubt import (
     without_unsupported,
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
-from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
+from bmepipe.analysis.marrow import Marrow, Reference, joint_labels, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
@@ -112,12 +112,15 @@ def find_lesions(
     rule = rule_of(pair, site)
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth, joint_mm = place.depth_mm, place.joint_mm
+    of_joint = joint_labels(site, bones)
 
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, depth)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
         if joint_mm is not None:
-            facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
+            label = int(np.bincount(bones.data[box][mask]).argmax())
+            distance = float(joint_mm[box][mask].min())
+            facts = replace(facts, joint_distance=distance, of_joint=label in of_joint)
         if core:
             reason = core_looks_like(facts, site.joint_reach_mm)
         else:

@@ -227,6 +227,8 @@ def test_candidates_far_from_the_joint_are_rejected_where_the_site_says_so():
     assert looks_like(root, 10.0, joint_reach_mm=8.0) == "away from the joint"
     fracture = replace(away, volume_mm3=800.0, mean_t1_ratio=0.7)  # large and dark on T1
     assert looks_like(fracture, 10.0, joint_reach_mm=8.0) == ""
+    disc = replace(fracture, of_joint=False)  # in the outline of a vertebra beside the joint
+    assert looks_like(disc, 10.0, joint_reach_mm=8.0) == "away from the joint"
     assert looks_like(replace(EDEMA, joint_distance=7.0), 10.0, joint_reach_mm=8.0) == ""
 
 
