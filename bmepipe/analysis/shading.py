@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from bmepipe.volume import Grid, Volume
 
-# How much smaller the spread must be for a shading that may have followed edema; up to equal
-# spreads it counts in part, so that a slightly other outline does not change all bones' shading.
-MORE_EVEN, AS_EVEN = 0.9, 1.0
+# How much smaller the spread of the marrow's dark side must be for a shading that may have followed
+# edema; or that of all marrow, which a gradient that the other series does not have makes a third
+# smaller. So does a shading that follows a large edema, but then the dark side's is larger. In
+# between it counts in part, so that a slightly other outline does not change all bones' shading.
+MORE_EVEN, AS_EVEN, LESS_EVEN = 0.9, 1.0, 1.1
+MORE_EVEN_ALL, AS_EVEN_ALL = 0.65, 0.8
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
@@ -72,19 +75,39 @@ def best_shading(
     if guide is None:
         return fit_shading(signal, bones, fitted)
     fitted = fitted & (guide > 0)
+    if not fitted.any():
+        return fit_shading(guide, bones, fitted)
     own, guided = (fit_shading(image, bones, fitted) for image in (signal, guide))
-    own_spread, guided_spread = (_evenness(signal, bones, fitted, s) for s in (own, guided))
-    share = np.interp(own_spread / guided_spread, (MORE_EVEN, AS_EVEN), (1.0, 0.0))
+    dark, whole = _evenness(signal, bones, fitted, own) / _evenness(signal, bones, fitted, guided)
+    share = max(
+        np.interp(dark, (MORE_EVEN, AS_EVEN), (1.0, 0.0)),
+        np.interp(whole, (MORE_EVEN_ALL, AS_EVEN_ALL), (1.0, 0.0))
+        * np.interp(dark, (AS_EVEN, LESS_EVEN), (1.0, 0.0)),
+    )
     between = (1 - share) * guided.coefficients + share * own.coefficients
     return replace(guided, coefficients=between)  # both were fitted to the same voxels
 
 
-def _evenness(signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading) -> float:
-    """Return the median over the bones of spread to centre under a shading."""
-    levels = [
-        level_of(signal, shading, fitted & (bones.data == v)) for v in np.unique(bones.data[fitted])
-    ]
-    return float(np.median([spread / centre for centre, spread in levels]))
+def _evenness(
+    signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading
+) -> NDArray[np.float64]:
+    """Return the spread of marrow under a shading: of its dark side, to the centre, and of all.
+
+    The first is the median over the bones. The second is their mean by volume: a gradient shows in
+    the largest bones, a sacrum under a surface coil before all.
+    """
+    counts = np.bincount(bones.data[fitted])
+    labels = np.flatnonzero(counts)
+    spreads = []
+    for label in labels:
+        index = _sample(fitted & (bones.data == label))
+        values = signal[tuple(index.T)] / shading(index)
+        centre = robust_centre(values)
+        log = np.log(np.maximum(values, 1e-6 * centre))
+        mad = 1.4826 * float(np.median(np.abs(log - np.median(log))))
+        spreads.append((max(lower_spread(values, centre), 0.02 * centre) / centre, max(mad, 0.02)))
+    dark, whole = np.transpose(spreads)
+    return np.array([np.median(dark), np.average(whole, weights=counts[labels])])
 
 
 def level_of(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:

@@ -82,8 +82,12 @@ def flattened(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 
     weight = inside.to(image.dtype)
     both = functional.avg_pool3d(torch.stack([image * weight, weight])[:, None], 4, ceil_mode=True)
+    shape = both.shape[2:]
+    missing = [max(0, 5 - n) for n in shape]  # a stack of few slices; of no weight
+    both = functional.pad(both, [v for n in reversed(missing) for v in (0, n)])
     for _ in range(3):
         both = functional.avg_pool3d(both, 5, 1, 2, count_include_pad=False)
+    both = both[:, :, : shape[0], : shape[1], : shape[2]]
     mean = both[0] / both[1].clamp(min=1e-6)
     wide = functional.interpolate(mean[None], image.shape, mode="trilinear")[0, 0]
     least = 0.15 * (image * weight).sum() / weight.sum().clamp(min=1)
