@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import slice_area_mm2, widen
+from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.marrow import CORTEX_T1_RATIO, Marrow, depth_mm
+from bmepipe.analysis.region import widen
 from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
 

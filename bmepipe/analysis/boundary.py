@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.candidates import Box
 from bmepipe.analysis.outline import snap_slices
+from bmepipe.analysis.region import Box
 from bmepipe.analysis.walker import settle_borders
 
 

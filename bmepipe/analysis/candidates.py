@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow, depth_mm
+from bmepipe.analysis.region import Box, widen
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
@@ -19,7 +20,6 @@ SHEET_MM, SHEET_WIDTH_MM = 3.0, 15.0
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 AWAY = "away from the joint"
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def is_away(c: Candidate, reach_mm: float | None) -> bool:
 
     Inflammation lies beside the joint; what is faint elsewhere is mostly red marrow or the coil's
     shading. A fracture of the sacral ala or a tumour is large and dark on T1; so is a disc that the
-    outline of a vertebra beside the joint takes in, why only the joint's own bones are excepted.
+    outline of a vertebra beside the joint takes in; so only the joint's own bones are excepted.
     """
     if reach_mm is None:
         return False
@@ -306,12 +306,3 @@ def core_looks_like(candidate: Candidate, joint_reach_mm: float | None = None) -
         return AWAY
     names = (n for n, look in LOOK_ALIKES.items() if n in CORES and look(candidate))
     return next(names, "")
-
-
-def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:
-    """Return `box` enlarged by `voxels` on every side, as far as the grid goes."""
-    i, j, k = (
-        slice(max(s.start - n, 0), min(s.stop + n, size))
-        for s, n, size in zip(box, voxels, shape, strict=True)
-    )
-    return (i, j, k)

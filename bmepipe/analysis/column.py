@@ -124,9 +124,9 @@ def _split(
         heights = np.sort([centre[2] for centre in centres]) * spacing_mm
         if np.diff(heights).max() < column.least_step_mm:
             continue
-        next_number = new.max()
+        highest = new.max()
         new[box][own] = 0
-        new[box][parts > 0] = parts[parts > 0] + next_number
+        new[box][parts > 0] = parts[parts > 0] + highest
     return _renumbered(new)
 
 

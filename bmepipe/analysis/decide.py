@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.candidates import AWAY, Box, describe, is_away
+from bmepipe.analysis.candidates import AWAY, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
@@ -20,6 +20,7 @@ from bmepipe.analysis.lesions import (
 from bmepipe.analysis.marrow import Marrow, depth_mm, normal_marrow
 from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of
+from bmepipe.analysis.region import Box
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import Box, widen
+from bmepipe.analysis.region import Box, widen
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 

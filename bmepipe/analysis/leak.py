@@ -18,6 +18,8 @@ from skimage import graph
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+from bmepipe.analysis.region import around, largest_piece
+
 Floats = NDArray[np.float32]
 
 SMOOTH_MM = 0.5
@@ -97,9 +99,8 @@ def without_muscle(
             fatty = part.t1 >= DARKER_ON_T1 * _marrow_near(part, closed)
             if part.open_share >= OPEN_SHARE and not fatty:
                 kept[part.number][part.box][part.mask] = 0
-        pieces, count = ndimage.label(kept == label)
-        if count > 1:
-            kept[(pieces > 0) & (pieces != np.bincount(pieces.ravel())[1:].argmax() + 1)] = 0
+        left = kept == label
+        kept[left & ~largest_piece(left)] = 0
     return np.ascontiguousarray(np.moveaxis(kept, 0, axis))
 
 
@@ -114,7 +115,7 @@ def _parts_of(
     for number, section in enumerate(own):
         if np.count_nonzero(section) * step_mm**2 < LEAST_MM2:
             continue
-        box = _around(section, 2 * FACING_MM / step_mm)
+        box = around(section, [int(np.ceil(2 * FACING_MM / step_mm))] * 2)
         shown = [stack[number][box] / level for stack, level in zip(stacks, levels, strict=True)]
         for mask, share in open_shares(slices[number][box], label, shown, step_mm):
             t1 = float(np.percentile(shown[-1][mask], 75))
@@ -202,9 +203,3 @@ def _disk(radius: float) -> NDArray[np.bool_]:
     reach = int(np.ceil(radius))
     i, j = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     return np.hypot(i, j) <= radius
-
-
-def _around(mask: NDArray[np.bool_], margin: float) -> tuple[slice, ...]:
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    wide = int(np.ceil(margin))
-    return tuple(slice(max(s.start - wide, 0), s.stop + wide) for s in found)

@@ -20,7 +20,6 @@ from bmepipe.analysis.border import (
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
-    Box,
     core_looks_like,
     describe,
     is_at_joint,
@@ -40,6 +39,7 @@ from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, joint_labels, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
+from bmepipe.analysis.region import Box
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -118,7 +118,7 @@ def find_lesions(
         facts = describe(mask, box, pair, bones, marrow, depth)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
         if joint_mm is not None:
-            label = int(np.bincount(bones.data[box][mask]).argmax())
+            label = _bone_of(mask, box, bones)
             distance = float(joint_mm[box][mask].min())
             facts = replace(facts, joint_distance=distance, of_joint=label in of_joint)
         if core:
@@ -218,8 +218,13 @@ def _drawings(
     )
 
 
+def _bone_of(mask: NDArray[np.bool_], box: Box, bones: Volume) -> int:
+    """Return the label of the bone that most of a candidate lies in."""
+    return int(np.bincount(bones.data[box][mask]).argmax())
+
+
 def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
-    label = int(np.bincount(bones.data[box][mask]).argmax())
+    label = _bone_of(mask, box, bones)
     if not is_vertebra(site.bone(label).name):
         return ""
     index = np.argwhere(mask) + [part.start for part in box]
@@ -271,7 +276,7 @@ def lesion_row(
     """Return the table row of one lesion or rejected candidate."""
     grid = bones.grid
     index = np.argwhere(mask)
-    label = int(np.bincount(bones.data[box][mask]).argmax())
+    label = _bone_of(mask, box, bones)
     along = index[:, grid.slice_axis]
     start = np.array([s.start for s in box])
     extents = [(s.stop - s.start) * step for s, step in zip(box, grid.spacing_mm, strict=True)]

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bmepipe.analysis.column import (
     Column,
@@ -24,6 +23,7 @@ from bmepipe.analysis.column import (
     without_next,
 )
 from bmepipe.analysis.hip_bone import hip_bone_parts
+from bmepipe.analysis.region import around
 from bmepipe.site import Site
 
 Kinds = NDArray[np.uint8]
@@ -59,22 +59,11 @@ def site_bones(
         the top where the bone that the count begins at is not in view.
     """
     whole = np.zeros(kinds.shape, np.uint8)
-    box = _around(kinds > 0, round(MARGIN_MM / spacing_mm))
-    if box is not None:  # the rest of the grid is empty, and most of it
+    if kinds.any():  # the rest of the grid is empty, and most of it
+        box = around(kinds > 0, [round(MARGIN_MM / spacing_mm)] * 3)
         part = None if certainty is None else certainty[box]
         whole[box] = _site_bones(kinds[box], names, site, spacing_mm, part)
     return whole
-
-
-def _around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, ...] | None:
-    """Return the slices around `mask`, wider by a margin where the grid allows; None if empty."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    if not found:
-        return None
-    return tuple(
-        slice(max(s.start - margin, 0), min(s.stop + margin, n))
-        for s, n in zip(found[0], mask.shape, strict=True)
-    )
 
 
 def _site_bones(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import Shading, best_shading, fit_shading, level_of
 from bmepipe.site import Site
 from bmepipe.study import Pair
@@ -185,7 +186,7 @@ def bone_depth(bones: Volume) -> NDArray[np.float32]:
     """Return each bone voxel's distance in mm from its bone's surface; 0 outside."""
     depth = np.zeros(bones.grid.shape, np.float32)
     for label in present_labels(bones):
-        box = _box(bones.data == label)
+        box = around(bones.data == label, (1, 1, 1))
         depth[box] += depth_mm(bones.data[box] == label, bones.grid.spacing_mm)
     return depth
 
@@ -242,14 +243,6 @@ def fills_its_slice(bones: Volume) -> NDArray[np.bool_]:
 def present_labels(bones: Volume) -> tuple[int, ...]:
     """Return the labels that occur, in order, without 0."""
     return tuple(int(v) for v in np.flatnonzero(np.bincount(bones.data.ravel())) if v)
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the slices around `mask`, one voxel wider where the grid allows."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(
-        slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, mask.shape, strict=True)
-    )
 
 
 def reference(

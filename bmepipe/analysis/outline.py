@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from bmepipe.analysis.region import around
+
 STEP_MM = 0.25
 REACH_MM = 3.5  # how far an outline is moved at most
 POINT_MM = 0.7  # between the points of an outline
@@ -84,7 +86,7 @@ def trace(
     mask: NDArray[np.bool_], images: Sequence[NDArray], spacing_mm: tuple[float, float]
 ) -> Outlines | None:
     """Return the outlines of one slice; None if there is nothing inside them to go by."""
-    box = _around(mask, spacing_mm)
+    box = around(mask, [int(np.ceil(2 * REACH_MM / step)) for step in spacing_mm])
     inside = np.pad(mask[box], _PAD, mode="edge")
     parts = [np.pad(image[box], _PAD, mode="edge") for image in images]
     distance = signed_distance_mm(inside, spacing_mm)
@@ -155,12 +157,6 @@ def filled(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, ...]) -> N
         column = start[edge, 1] + (row - start[edge, 0]) * rise[1] / rise[0]
         np.add.at(turned, (row, np.ceil(column).clip(0, shape[1]).astype(int)), 1)
     return np.cumsum(turned, axis=1)[:, :-1] % 2 == 1
-
-
-def _around(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> tuple[slice, ...]:
-    wide = [int(np.ceil(2 * REACH_MM / step)) for step in spacing_mm]
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(slice(max(s.start - w, 0), s.stop + w) for s, w in zip(found, wide, strict=True))
 
 
 def signed_distance_mm(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import Box
+from bmepipe.analysis.region import Box
 
 Rejected = tuple[NDArray[np.bool_], Box, str]  # within its box, and the reason
 

@@ -100,20 +100,27 @@ def _evenness(
     labels = np.flatnonzero(counts)
     spreads = []
     for label in labels:
-        index = _sample(fitted & (bones.data == label))
-        values = signal[tuple(index.T)] / shading(index)
-        centre = robust_centre(values)
+        values = _unshaded(signal, shading, fitted & (bones.data == label))
+        centre, spread = _level(values)
         log = np.log(np.maximum(values, 1e-6 * centre))
         mad = 1.4826 * float(np.median(np.abs(log - np.median(log))))
-        spreads.append((max(lower_spread(values, centre), 0.02 * centre) / centre, max(mad, 0.02)))
+        spreads.append((spread / centre, max(mad, 0.02)))
     dark, whole = np.transpose(spreads)
     return np.array([np.median(dark), np.average(whole, weights=counts[labels])])
 
 
 def level_of(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:
     """Return centre and spread of the unshaded signal in `mask`."""
+    return _level(_unshaded(signal, shading, mask))
+
+
+def _unshaded(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> NDArray:
+    """Return a sample of the signal in `mask` without the shading."""
     index = _sample(mask)
-    values = signal[tuple(index.T)] / shading(index)
+    return signal[tuple(index.T)] / shading(index)
+
+
+def _level(values: NDArray) -> tuple[float, float]:
     centre = robust_centre(values)
     return centre, max(lower_spread(values, centre), 0.02 * centre)
 

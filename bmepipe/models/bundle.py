@@ -18,6 +18,7 @@ from bmepipe.analysis.boundary import most_probable, refine_bones
 from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
+from bmepipe.analysis.region import largest_piece
 from bmepipe.errors import NoBonesFound
 from bmepipe.models.network import build_network, flattened
 from bmepipe.models.probability import joined, probability_of
@@ -216,7 +217,7 @@ def _believable(
     believed = np.zeros_like(labels)
     doubtful = []
     for bone in site.bones:
-        largest = _largest(labels == bone.label)
+        largest = largest_piece(labels == bone.label)
         if not largest.any():
             continue
         kind = int(np.bincount(kinds[largest]).argmax())
@@ -230,15 +231,6 @@ def _believable(
         seen = [*doubtful, *_other_kinds(kinds, bundle, site)]
         raise NoBonesFound(_expected(site), "; ".join(seen) or "no bone at all", _remedy(site))
     return believed
-
-
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    from scipy import ndimage
-
-    parts, count = ndimage.label(mask)
-    if not count:
-        return mask
-    return parts == np.bincount(parts.ravel())[1:].argmax() + 1
 
 
 def _other_kinds(kinds: NDArray[np.uint8], bundle: Bundle, site: Site) -> list[str]:

@@ -130,6 +130,7 @@ def from_network(
     ----------
     values : ndarray of float32, shape ``placement.shape``
     above : float
+        What is not above it need not come back.
 
     Returns
     -------

@@ -1,0 +1,49 @@
+"""Boxes around what a mask marks, and the largest piece of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Box = tuple[slice, slice, slice]
+
+
+def around(mask: NDArray[np.bool_], voxels: Sequence[int]) -> tuple[slice, ...]:
+    """Return the slices around a mask that is not empty, wider by `voxels` along each axis.
+
+    As far as the grid goes.
+
+    Examples
+    --------
+    >>> around(np.array([[0, 0, 0], [0, 0, 1]], bool), (1, 1))
+    (slice(0, 2, None), slice(1, 3, None))
+    """
+    found = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(
+        slice(max(s.start - n, 0), min(s.stop + n, size))
+        for s, n, size in zip(found, voxels, mask.shape, strict=True)
+    )
+
+
+def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:
+    """Return `box` enlarged by `voxels` on every side, as far as the grid goes."""
+    i, j, k = (
+        slice(max(s.start - n, 0), min(s.stop + n, size))
+        for s, n, size in zip(box, voxels, shape, strict=True)
+    )
+    return (i, j, k)
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest connected piece of a mask; an empty one as it is.
+
+    Examples
+    --------
+    >>> largest_piece(np.array([1, 0, 1, 1, 0], bool)).tolist()
+    [False, False, True, True, False]
+    """
+    pieces, count = ndimage.label(mask)
+    return pieces == np.bincount(pieces.ravel())[1:].argmax() + 1 if count else mask
