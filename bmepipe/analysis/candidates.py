@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow, depth_mm
+from bmepipe.analysis.place import Place
 from bmepipe.analysis.region import Box, widen
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -73,10 +74,12 @@ def describe(
     pair: Pair,
     bones: Volume,
     marrow: Marrow,
-    depth: NDArray[np.float32],
+    place: Place,
 ) -> Candidate:
-    """Return the facts of the candidate `mask` in `box`."""
+    """Return the facts of the candidate `mask` in `box`, but for the rule's `fluid_ratio`."""
     grid = bones.grid
+    depth = place.depth_mm[box][mask]
+    joint_mm = None if place.joint_mm is None else float(place.joint_mm[box][mask].min())
     ratio = marrow.t2fs.ratio[box][mask]
     t1_ratio = None
     if marrow.t1 is not None:
@@ -88,17 +91,24 @@ def describe(
         mean_ratio=float(np.nanmean(ratio)),
         peak_ratio=float(np.nanmax(ratio)),
         mean_t1_ratio=t1_ratio,
-        least_depth=float(depth[box][mask].min()),
-        median_depth=float(np.median(depth[box][mask])),
-        greatest_depth=float(depth[box][mask].max()),
+        least_depth=float(depth.min()),
+        median_depth=float(np.median(depth)),
+        greatest_depth=float(depth.max()),
         radius=in_plane_radius_mm(mask, grid),
         length=length,
         width=width,
         thickness=thickness,
         outside_ratio=outside_ratio(mask, box, pair, bones),
+        joint_distance=joint_mm,
+        of_joint=bone_of(mask, box, bones) in place.joint_bones,
         in_end_slice=in_end_slice(box, grid),
         pixel_mm=max(s for axis, s in enumerate(grid.spacing_mm) if axis != grid.slice_axis),
     )
+
+
+def bone_of(mask: NDArray[np.bool_], box: Box, bones: Volume) -> int:
+    """Return the label of the bone that most of a candidate lies in."""
+    return int(np.bincount(bones.data[box][mask]).argmax())
 
 
 def in_end_slice(box: Box, grid: Grid) -> bool:

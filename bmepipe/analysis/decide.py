@@ -141,18 +141,16 @@ def find_drawn(
     marrow = marrow or normal_marrow(pair, bones, site)
     place = place or place_of(pair, bones, marrow, site)
     rule = rule_of(pair, site)
-    depth, joint_mm = place.depth_mm, place.joint_mm
+    depth = place.depth_mm
 
     def judge(mask: NDArray[np.bool_], box: Box) -> str:
         if mask.sum() * bones.grid.voxel_ml * 1000 < rule.min_lesion_mm3:
             return "speck"
-        facts = describe(mask, box, pair, bones, marrow, depth)
+        facts = describe(mask, box, pair, bones, marrow, place)
         if facts.in_end_slice:
             return "in the outermost slice only"
-        if joint_mm is not None:
-            facts = replace(facts, joint_distance=float(joint_mm[box][mask].min()))
-            if is_away(facts, site.joint_reach_mm):
-                return AWAY
+        if is_away(facts, site.joint_reach_mm):
+            return AWAY
         return OPEN if is_open(mask, box, pair, bones) else ""
 
     inside = (bones.data > 0) & assessable.data

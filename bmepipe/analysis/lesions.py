@@ -20,6 +20,7 @@ from bmepipe.analysis.border import (
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
+    bone_of,
     core_looks_like,
     describe,
     is_at_joint,
@@ -36,7 +37,7 @@ from bmepipe.analysis.doubt import (
     without_unsupported,
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
-from bmepipe.analysis.marrow import Marrow, Reference, joint_labels, normal_marrow
+from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.region import Box
@@ -112,15 +113,10 @@ def find_lesions(
     rule = rule_of(pair, site)
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth, joint_mm = place.depth_mm, place.joint_mm
-    of_joint = joint_labels(site, bones)
 
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
-        facts = describe(mask, box, pair, bones, marrow, depth)
+        facts = describe(mask, box, pair, bones, marrow, place)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
-        if joint_mm is not None:
-            label = _bone_of(mask, box, bones)
-            distance = float(joint_mm[box][mask].min())
-            facts = replace(facts, joint_distance=distance, of_joint=label in of_joint)
         if core:
             reason = core_looks_like(facts, site.joint_reach_mm)
         else:
@@ -218,13 +214,8 @@ def _drawings(
     )
 
 
-def _bone_of(mask: NDArray[np.bool_], box: Box, bones: Volume) -> int:
-    """Return the label of the bone that most of a candidate lies in."""
-    return int(np.bincount(bones.data[box][mask]).argmax())
-
-
 def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
-    label = _bone_of(mask, box, bones)
+    label = bone_of(mask, box, bones)
     if not is_vertebra(site.bone(label).name):
         return ""
     index = np.argwhere(mask) + [part.start for part in box]
@@ -276,7 +267,7 @@ def lesion_row(
     """Return the table row of one lesion or rejected candidate."""
     grid = bones.grid
     index = np.argwhere(mask)
-    label = _bone_of(mask, box, bones)
+    label = bone_of(mask, box, bones)
     along = index[:, grid.slice_axis]
     start = np.array([s.start for s in box])
     extents = [(s.stop - s.start) * step for s, step in zip(box, grid.spacing_mm, strict=True)]

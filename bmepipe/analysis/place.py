@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.joint import joint_between, joint_line
-from bmepipe.analysis.marrow import Marrow, bone_depth, depth_mm
+from bmepipe.analysis.marrow import Marrow, bone_depth, depth_mm, joint_labels
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
@@ -24,15 +24,19 @@ class Place:
         Of `marrow.bone_depth`.
     joint_mm : ndarray, optional
         Distance to the joint line; None where the site names no joint or none is seen.
+    joint_bones : tuple of int
+        Of `marrow.joint_labels`.
     """
 
     depth_mm: NDArray[np.float32]
     joint_mm: NDArray[np.float32] | None
+    joint_bones: tuple[int, ...]
 
 
 def place_of(pair: Pair, bones: Volume, marrow: Marrow, site: Site) -> Place:
     """Return where the voxels of a pair lie in their bones and from the joint."""
-    return Place(bone_depth(bones), joint_distance_mm(pair, bones, marrow, site))
+    joint_mm = joint_distance_mm(pair, bones, marrow, site)
+    return Place(bone_depth(bones), joint_mm, joint_labels(site, bones))
 
 
 def joint_distance_mm(
