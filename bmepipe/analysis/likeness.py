@@ -29,6 +29,7 @@ def sharpened(
     images: Sequence[NDArray[np.float32]],
     inside: NDArray[np.bool_],
     spacing_mm: float,
+    spare: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Return the probabilities after the signal of bone and surroundings was learned from the scan.
 
@@ -42,6 +43,8 @@ def sharpened(
         The field of view.
     spacing_mm : float
         Isotropic.
+    spare : ndarray of bool, optional
+        Where nothing is taken away: edema is no likeness of marrow, as of `hidden.may_be_edema`.
 
     Returns
     -------
@@ -61,7 +64,10 @@ def sharpened(
         )
         now = ndimage.gaussian_filter(inside / (1 + np.exp(-(prior + evidence))), SMOOTHING_SD)
     depth = ndimage.distance_transform_edt(bone > 0.5, sampling=spacing_mm)
-    now = np.where(depth > KEEP_MM, np.maximum(now, bone), now)
+    kept = depth > KEEP_MM
+    if spare is not None:
+        kept |= spare
+    now = np.where(kept, np.maximum(now, bone), now)
     new = probability * (now / np.maximum(bone, 1e-6))[None]
     new[0] = 1 - new[1:].sum(0)
     return np.ascontiguousarray(new, np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import most_probable, refine_bones
+from bmepipe.analysis.hidden import believed_by_half, may_be_edema
 from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
@@ -165,9 +166,11 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     """
     seen = seen or look(volumes_of(pair), bundle)
     probability = joined(seen.probabilities).numpy()
+    shown = even(seen.signals, seen.inside)
+    edema = may_be_edema(1 - probability[0], shown)
     if bundle.likeness:
-        shown = even(seen.signals, seen.inside)
-        probability = sharpened(probability, shown, seen.inside, bundle.spacing_mm)
+        probability = sharpened(probability, shown, seen.inside, bundle.spacing_mm, edema)
+    probability = believed_by_half(probability, edema, bundle.border_probability)
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
