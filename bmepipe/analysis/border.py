@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
-from bmepipe.analysis.marrow import CORTEX_T1_RATIO, Marrow, depth_mm
+from bmepipe.analysis.marrow import Marrow, depth_mm
 from bmepipe.analysis.region import widen
 from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
@@ -35,8 +35,8 @@ def regrow_rim(
     steps = int(np.ceil(site.marrow_margin_mm / min(spacing)))
     rim = (probability.data >= GROW_PROBABILITY) & (bones.data > 0) & assessable.data
     rim &= ~marrow.interior
-    if marrow.t1 is not None:
-        rim &= ~(marrow.t1.ratio < CORTEX_T1_RATIO)
+    if marrow.dark is not None:
+        rim &= ~marrow.dark
     structure = ndimage.generate_binary_structure(3, 1)
     return (
         ndimage.binary_dilation(edema, structure, steps, mask=rim | edema) if edema.any() else edema
@@ -57,8 +57,8 @@ def widened(
     if not edema.any():
         return edema
     faint = (probability.data >= FAINT_PROBABILITY) & (bones.data > 0) & assessable.data
-    if marrow.t1 is not None:
-        faint &= ~(marrow.t1.ratio < CORTEX_T1_RATIO)
+    if marrow.dark is not None:
+        faint &= ~marrow.dark
     return edema | (faint & (depth_mm(~edema, bones.grid.spacing_mm) <= FAINT_MM))
 
 

@@ -9,7 +9,7 @@ ignore what is brighter than its surroundings.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from bmepipe.volume import Grid, Volume
 
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
+# Intense edema has 0.54 to 0.6 of yellow marrow there: what is below that limit, though not as dark
+# as cartilage and muscle (a third) or fluid (a quarter), is edema where it is bright on the
+# fat-suppressed series and thicker than the blurred border of a cortex.
+WATER_T1_RATIO, WATER_RATIO, WATER_RADIUS_MM, LEAST_WATER_ML = 0.42, 1.8, 1.5, 0.1
 CLOSING = 0.9  # a bone's section that shrinks more than this is its end
 THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
@@ -84,6 +88,8 @@ class Marrow:
     bright : tuple of int
         Labels of bones brighter than their neighbours but not known to be dark on T1: judged by
         themselves.
+    dark : ndarray of bool, optional
+        Cortex, joint space and sclerosis: dark on T1 and no edema.
     """
 
     interior: NDArray[np.bool_]
@@ -92,6 +98,7 @@ class Marrow:
     borrowed: tuple[int, ...] = ()
     unjudged: tuple[int, ...] = ()
     bright: tuple[int, ...] = ()
+    dark: NDArray[np.bool_] | None = None
 
 
 def depth_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray:
@@ -166,8 +173,50 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     bright = () if joint else tuple(fatty)
     if bright:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
+    dark = np.zeros(interior.shape, bool)
+    if t1 is not None and guide is not None:
+        if not joint:
+            t1 = judged_by_others(t1, bones, borrowed)
+        with np.errstate(invalid="ignore"):
+            dark = t1.ratio < CORTEX_T1_RATIO
+        dark &= ~watery(t1, t2fs, bones)
+        interior = (bone_depth(bones) > site.marrow_margin_mm) & ~dark
     interior &= fills_its_slice(bones)
-    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright)
+    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark)
+
+
+def watery(t1: Reference, t2fs: Reference, bones: Volume) -> NDArray[np.bool_]:
+    """Return what is dark on T1 but not as dark as cortex, and bright on the other series: edema.
+
+    Only where it is thick within the slice, since the border between marrow and fluid passes
+    through the same signals, and as large as a network can judge.
+    """
+    with np.errstate(invalid="ignore"):
+        water = (t1.ratio > WATER_T1_RATIO) & (t2fs.ratio > WATER_RATIO) & (bones.data > 0)
+    flat = bones.grid.flat_spacing_mm
+    core = depth_mm(water, flat) > WATER_RADIUS_MM
+    if not core.any():
+        return core
+    parts, _ = ndimage.label(water & (depth_mm(~core, flat) <= WATER_RADIUS_MM))
+    large = np.bincount(parts.ravel()) * bones.grid.voxel_ml >= LEAST_WATER_ML
+    large[0] = False
+    return large[parts]
+
+
+def judged_by_others(own: Reference, bones: Volume, borrowed: tuple[int, ...]) -> Reference:
+    """Return the T1 reference with the others' level for bones that the others judge.
+
+    What fills most of a bone is dark on T1 against other bones only.
+    """
+    darker = [v for v in borrowed if v in own.levels]
+    others = [level for v, level in own.levels.items() if v not in borrowed]
+    if not darker or not others:
+        return own
+    centre = own.centre.copy()
+    usual = float(np.median(others))
+    for label in darker:
+        centre[bones.data == label] *= max(1.0, usual / own.levels[label])
+    return replace(own, centre=centre)
 
 
 def joint_labels(site: Site, bones: Volume) -> tuple[int, ...]:
@@ -276,7 +325,10 @@ def reference(
         factor = shading(np.argwhere(inside))
         own = {v: level_of(signal, shading, usable & (bones.data == v)) for v in judged}
         levels_of, spreads_of = zip(*own.values(), strict=True)
-        shared = float(np.median(levels_of)), float(np.median(spreads_of))
+        shared = (
+            weighted_median(np.array(levels_of), voxels[judged]),
+            weighted_median(np.array(spreads_of), voxels[judged]),
+        )
         levels = {v: level[0] for v, level in own.items()}
         outlying = surely = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
         measured = [v for v in judged if v in joint]
@@ -303,6 +355,27 @@ def reference(
     others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
+
+
+def weighted_median(values: NDArray, weights: NDArray) -> float:
+    """Return the value at half of the weight; between two that share it their mean.
+
+    By volume, small bones do not outvote large ones: a fibula full of edema and a patella under
+    weak suppression are no measure of a tibia.
+
+    Examples
+    --------
+    >>> weighted_median(np.array([90.0, 110.0, 190.0, 200.0]), np.array([80, 90, 10, 12]))
+    110.0
+    >>> weighted_median(np.array([1.0, 3.0]), np.array([5, 5]))
+    2.0
+    """
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    first, last = (
+        int(np.searchsorted(reached, reached[-1] / 2, side)) for side in ("left", "right")
+    )
+    return float(values[order[[first, min(last, len(values) - 1)]]].mean())
 
 
 def _brighter_on_t1(label: int, least: int, t1_levels: Mapping[int, float] | None) -> float:

@@ -21,7 +21,9 @@ def test_faint_marrow_joins_within_its_reach_in_mm_and_never_outside_the_bone() 
     ones = np.ones(GRID.shape, np.float32)
     t1 = np.ones(GRID.shape, np.float32)
     t1[24] = 0.3  # cortex
-    marrow = Marrow(bones > 0, Reference(ones, ones, ones), Reference(t1, ones, ones))
+    marrow = Marrow(
+        bones > 0, Reference(ones, ones, ones), Reference(t1, ones, ones), dark=t1 < 0.5
+    )
     volumes = (Volume(a, GRID) for a in (probability, bones, bones > 0))
     wide = widened(edema, *volumes, marrow)
     assert wide[14:24, 5, 2].all()

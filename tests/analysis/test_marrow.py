@@ -221,3 +221,56 @@ def test_a_region_whose_bones_are_not_told_apart_is_its_own_measure(scene):
     labels = (scene().bones.data > 0).astype(np.uint8)
     assert joint_labels(load_site("sacroiliac"), scene().bones.with_data(labels)) == (1,)
     assert joint_labels(load_site("knee"), scene().bones) == ()
+
+
+def test_intense_edema_is_marrow_though_it_is_as_dark_on_t1_as_thin_cortex(scene, knee):
+    made = scene()
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    t2fs[made.edema] *= 1.4
+    t1[made.edema] *= 0.5 / 0.7
+    line = np.zeros(t1.shape, bool)
+    line[10:12, 18:38, 7] = True  # 1.6 mm: a physis or a border that fluid shines into
+    t2fs[line], t1[line] = 330, 120
+    pair = type(made.pair)(
+        made.pair.t2fs.with_data(t2fs), made.pair.t1.with_data(t1), made.pair.sequence_class
+    )
+    marrow = normal_marrow(pair, made.bones, knee)
+    deep = depth_mm(made.bones.data > 0, made.bones.grid.spacing_mm) > 2
+    assert marrow.interior[made.edema & deep].mean() > 0.9
+    assert marrow.dark[line & ~made.edema].mean() > 0.8
+    fluid = np.where(made.edema, 120, t1).astype(np.float32)
+    pair = replace(pair, t1=made.pair.t1.with_data(fluid))
+    assert normal_marrow(pair, made.bones, knee).interior[made.edema & deep].mean() < 0.05
+
+
+def test_what_fills_a_bone_is_dark_on_t1_against_the_others(scene, knee):
+    made = scene(lesions=())
+    labels = np.array(made.bones.data)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 28)] = 3
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    t2fs[labels == 2] *= 3
+    t1[labels == 2] *= 0.7
+    pair = type(made.pair)(
+        made.pair.t2fs.with_data(t2fs), made.pair.t1.with_data(t1), made.pair.sequence_class
+    )
+    marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
+    assert marrow.borrowed == (2,)
+    assert np.nanmedian(marrow.t1.ratio[labels == 2]) == pytest.approx(0.7, rel=0.1)
+    assert np.nanmedian(marrow.t1.ratio[labels == 1]) == pytest.approx(1.0, rel=0.05)
+
+
+def test_two_small_bright_bones_do_not_outvote_two_large_ones(scene, knee):
+    made = scene(lesions=())
+    labels = np.array(made.bones.data)
+    half = np.indices(labels.shape)[1] > 28
+    labels[(labels == 2) & half] = 4
+    labels[(labels == 1) & half] = 3
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    for label, gain in ((2, 2.0), (4, 1.9)):
+        t2fs[labels == label] *= gain
+        t1[labels == label] *= 0.7
+    pair = type(made.pair)(
+        made.pair.t2fs.with_data(t2fs), made.pair.t1.with_data(t1), made.pair.sequence_class
+    )
+    marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
+    assert marrow.borrowed == (2, 4)
