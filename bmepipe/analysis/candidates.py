@@ -18,9 +18,11 @@ RIM_REACH_MM = 2.0  # how far outside the bone the surroundings of a candidate a
 DOT_MM2 = 12.0  # a circle of 4 mm
 CYST_MM, VESSEL_MM, INNER_MM = 12.0, 1.75, 8.0
 SHEET_MM, SHEET_WIDTH_MM = 3.0, 15.0
+STREAK_RATIO, STREAK_T1_RATIO = 1.7, 0.9  # of faint streaks, fat as much as marrow on T1
+FLUID_T1_RATIO = 0.42  # halfway between fluid and intense edema
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
-AWAY = "away from the joint"
+AWAY, PLATE = "away from the joint", "growth plate"
 
 
 @dataclass(frozen=True)
@@ -239,10 +241,11 @@ def is_cyst(c: Candidate) -> bool:
     """Say whether it is round, fluid-bright and dark on T1.
 
     In thick slices a small cyst is mixed with marrow; its core still is brighter than edema can be.
+    A larger one is not: it is as dark on T1 as fluid (0.25 of marrow; intense edema 0.58).
     """
     round_ = c.length < 1.8 * c.thickness
-    dark = c.mean_t1_ratio is None or c.mean_t1_ratio < 0.6
     small = c.length < CYST_MM and c.length < 2.5 * c.thickness
+    dark = c.mean_t1_ratio is None or c.mean_t1_ratio < (0.6 if small else FLUID_T1_RATIO)
     fluid = c.fluid_ratio is not None and c.peak_ratio > c.fluid_ratio
     return (round_ and dark and c.mean_ratio > 4.5) or (small and fluid)
 
@@ -255,8 +258,11 @@ def is_fluid(c: Candidate) -> bool:
 def is_faint(c: Candidate) -> bool:
     """Say whether it is fainter than what readers marked, or faint without a sign on T1.
 
-    The larger it is, the less it can be noise.
+    The larger it is, the less it can be noise, and the thicker: noise makes thin streaks.
     """
+    streak = c.radius < VESSEL_MM and c.mean_ratio < STREAK_RATIO and not is_at_joint(c)
+    if streak and (c.mean_t1_ratio or 0) > STREAK_T1_RATIO:
+        return True
     if c.mean_t1_ratio is None or c.mean_t1_ratio <= 0.985:
         return c.mean_ratio < FAINT_RATIO
     return c.mean_ratio < (1.4 if c.volume_mm3 < 1000 else 1.25)
@@ -266,7 +272,7 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "bright on T1: fat or haemangioma": is_bright_on_t1,
     "rim: joint fluid, cartilage or vessel outside the bone": is_rim,
     "vessel": is_vessel,
-    "growth plate": is_sheet,
+    PLATE: is_sheet,
     "dot: vessel across the slices, or noise": is_dot,
     "cyst": is_cyst,
     "fluid: CSF, vein or cyst": is_fluid,

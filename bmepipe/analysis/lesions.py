@@ -20,6 +20,7 @@ from bmepipe.analysis.border import (
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
+    PLATE,
     bone_of,
     core_looks_like,
     describe,
@@ -28,6 +29,7 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.doubt import (
+    CERTAIN,
     EDGE,
     VETO,
     is_doubted,
@@ -38,9 +40,16 @@ from bmepipe.analysis.doubt import (
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
-from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
+from bmepipe.analysis.parts import (
+    Rejected,
+    hysteresis,
+    parts_touching,
+    pieces_of,
+    sift,
+    thick_parts,
+)
 from bmepipe.analysis.place import Place, place_of
-from bmepipe.analysis.region import Box
+from bmepipe.analysis.region import Box, within
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -50,6 +59,7 @@ from bmepipe.volume import Grid, Volume
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
+FADED = "faint: nothing is left within its border"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,20 +140,26 @@ def find_lesions(
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
         return VETO if doubted else ""
 
-    candidates = hysteresis(bright, bright & (probability.data >= SEED_PROBABILITY))
-    kept, rejected = sift(*candidates, lambda mask, box: judge(mask, box, False))
+    sure = probability.data >= SEED_PROBABILITY
+    if second is not None:  # mild edema that only the network is sure of
+        sure |= second.data >= CERTAIN
+    candidates = hysteresis(bright, bright & sure)
+    kept, rejected = _sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
-    edema, more = sift(*pieces_of(edema), lambda mask, box: judge(mask, box, True))
+    edema, more = _sifted(pieces_of(edema), lambda mask, box: judge(mask, box, True), bones.grid)
     if second is not None:
         edema, more = _left_by_network(edema, more, second, pair, bones.grid, judge)
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
+    edema, beside = _beside_plates(edema, [*rejected, *more], bones.grid)
+    more += beside
+    more += _faded(kept, edema, more)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in (*rejected, *more)
@@ -158,6 +174,60 @@ def find_lesions(
         high=parts_touching(high, edema),
         vetoed=painted((*rejected, *more), VETO, edema.shape),
     )
+
+
+def _sifted(
+    candidates: tuple[NDArray, list[Box]],
+    judge: Callable[[NDArray[np.bool_], Box], str],
+    grid: Grid,
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
+    """Return what `judge` has no reason against; of a growth plate its thick parts are asked anew.
+
+    A plate, or marrow whose texture looks like one, does not take the lesion that it meets with it.
+    """
+    kept, rejected = sift(*candidates, judge)
+    rows = []
+    for mask, box, reason in rejected:
+        if reason == PLATE:
+            saved, _ = sift(*pieces_of(thick_parts(mask, grid)), _moved(judge, box))
+            kept[box] |= saved
+            mask = mask & ~saved
+        rows.append((mask, box, reason))
+    return kept, rows
+
+
+def _moved(
+    judge: Callable[[NDArray[np.bool_], Box], str], box: Box
+) -> Callable[[NDArray[np.bool_], Box], str]:
+    """Return a judge of candidates whose boxes are given within `box`."""
+    return lambda mask, inner: judge(mask, within(inner, box))
+
+
+def _beside_plates(
+    edema: NDArray[np.bool_], rejected: list[Rejected], grid: Grid
+) -> tuple[NDArray[np.bool_], list[Rejected]]:
+    """Return edema without specks at growth plates, too small for the network to be asked."""
+    plates = painted(rejected, PLATE, edema.shape)
+    if not plates.any():
+        return edema, []
+    near = ndimage.binary_dilation(plates, np.ones((3, 3, 3)))
+
+    def judge(mask: NDArray[np.bool_], box: Box) -> str:
+        return PLATE if not is_seen(mask.sum(), grid) and (near[box] & mask).any() else ""
+
+    return sift(*pieces_of(edema), judge)
+
+
+def _faded(
+    kept: NDArray[np.bool_], edema: NDArray[np.bool_], rejected: list[Rejected]
+) -> list[Rejected]:
+    """Return the candidates of which nothing was left when their border was drawn."""
+    known = edema.copy()
+    for mask, box, _ in rejected:
+        known[box] |= mask
+    lost = kept & ~parts_touching(kept, known)
+    labels, boxes = pieces_of(lost)
+    return [(labels[box] == number, box, FADED) for number, box in enumerate(boxes, start=1)]
 
 
 def _left_by_network(

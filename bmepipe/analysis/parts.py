@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.marrow import depth_mm
 from bmepipe.analysis.region import Box
+from bmepipe.volume import Grid
 
+THICK_MM = 2.5  # radius; half of a growth plate is thinner
 Rejected = tuple[NDArray[np.bool_], Box, str]  # within its box, and the reason
 
 
@@ -37,6 +40,14 @@ def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
     """Return labels of the components of `mask`, joined at corners too, and their boxes."""
     labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     return labels, ndimage.find_objects(labels)
+
+
+def thick_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Return the parts of `mask` that a circle of `THICK_MM` fits into within the slice."""
+    padded, flat = np.pad(mask, 1), grid.flat_spacing_mm
+    core = depth_mm(padded, flat) > THICK_MM
+    opened = padded & (depth_mm(~core, flat) <= THICK_MM) if core.any() else core
+    return opened[1:-1, 1:-1, 1:-1]
 
 
 def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:

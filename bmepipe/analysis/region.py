@@ -37,6 +37,20 @@ def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:
     return (i, j, k)
 
 
+def within(inner: Box, outer: Box) -> Box:
+    """Return a box given within another one on the whole grid.
+
+    Examples
+    --------
+    >>> within((slice(1, 2), slice(0, 3), slice(0, 1)), (slice(4, 9), slice(0, 5), slice(2, 4)))
+    (slice(5, 6, None), slice(0, 3, None), slice(2, 3, None))
+    """
+    i, j, k = (
+        slice(b.start + a.start, b.start + a.stop) for a, b in zip(inner, outer, strict=True)
+    )
+    return (i, j, k)
+
+
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the largest connected piece of a mask; an empty one as it is.
 

@@ -15,8 +15,8 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
-from bmepipe.analysis.lesions import find_lesions
-from bmepipe.analysis.parts import hysteresis
+from bmepipe.analysis.lesions import FADED, find_lesions
+from bmepipe.analysis.parts import hysteresis, thick_parts
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -118,6 +118,11 @@ def test_fat_that_shines_on_both_is_rejected_with_its_reason(scene, knee):
         ),
         ({"radius": 1.0, "length": 30.0, "width": 4.0, "thickness": 3.0}, "vessel"),
         ({"mean_ratio": 7.0, "mean_t1_ratio": 0.3, "thickness": 13.0}, "cyst"),
+        ({"mean_ratio": 5.2, "mean_t1_ratio": 0.57, "thickness": 13.0}, ""),  # intense on PD-FS
+        ({"mean_ratio": 1.6, "mean_t1_ratio": 0.95, "radius": 1.5}, "faint"),
+        ({"mean_ratio": 1.6, "mean_t1_ratio": 0.95, "radius": 1.5, "joint_distance": 1.0}, ""),
+        ({"mean_ratio": 1.6, "mean_t1_ratio": 0.95}, ""),
+        ({"mean_ratio": 1.6, "mean_t1_ratio": 0.85, "radius": 1.5}, ""),
     ],
 )
 def test_each_look_alike_is_called_by_its_name(change, reason):
@@ -258,3 +263,61 @@ def test_radius_within_a_slice_ignores_the_slices_beside_it():
 def test_dots_in_every_slice_are_vessels_cut_across():
     assert looks_like(replace(EDEMA, slice_area_mm2=8.0), 20).startswith("dot")
     assert looks_like(replace(EDEMA, slice_area_mm2=13.0), 20) == ""
+
+
+def plate_scene(scene, lesions):
+    """A bright plate of 1.6 mm through the femur, with or without a ball of edema on it."""
+    made = scene(lesions=lesions)
+    plate = np.zeros(made.edema.shape, bool)
+    plate[20:22] = True
+    plate &= (made.bones.data == 1) & ~made.edema
+    data = np.array(made.pair.t2fs.data)
+    data[plate] *= 3.6
+    return replace(made, pair=replace(made.pair, t2fs=made.pair.t2fs.with_data(data))), plate
+
+
+def test_a_growth_plate_does_not_take_the_lesion_that_it_meets_with_it(scene, knee):
+    made, plate = plate_scene(scene, (((25, 28, 7), 5.0),))
+    found = found_in(made, knee)
+    assert [row.rejected_as for row in found.rejected] == ["growth plate"]
+    assert dice(found.edema.data, made.edema) > 0.8
+    assert (found.edema.data & plate).sum() < 0.1 * plate.sum()
+
+
+def test_a_growth_plate_alone_is_none(scene, knee):
+    found = found_in(plate_scene(scene, ())[0], knee)
+    assert not found.edema.data.any()
+    assert {row.rejected_as for row in found.rejected} == {"growth plate"}
+
+
+def test_thick_parts_of_a_plate_with_a_knob():
+    mask = np.zeros((40, 30, 3), bool)
+    mask[20:22, 2:28] = True
+    mask[15:27, 10:22] = True
+    thick = thick_parts(mask, Grid((40, 30, 3), np.diag([1.0, 1.0, 4.0, 1.0])))
+    assert thick[17:25, 12:20].all()
+    assert not thick[:, :6].any()
+
+
+def test_a_candidate_of_which_nothing_is_left_has_a_row(scene, knee, monkeypatch):
+    from bmepipe.analysis import lesions
+
+    monkeypatch.setattr(lesions, "without_fringes", lambda bright, *_: np.zeros_like(bright))
+    found = found_in(scene(), knee)
+    assert not found.lesions
+    assert [row.rejected_as for row in found.rejected] == [FADED]
+
+
+def test_mild_edema_that_the_network_is_sure_of_is_a_lesion(scene, knee):
+    made = scene(level=175.0, t1_level=420.0, noise=4)
+    bones = made.bones
+    everything = Volume(bones.data > 0, bones.grid)
+    probability = detect(made.pair, bones, knee)
+    alone = find_lesions(probability, made.pair, bones, everything, knee)
+    assert not alone.lesions
+    sure = np.where(made.edema, 0.9, 0.0).astype(np.float32)
+    both = find_lesions(
+        probability, made.pair, bones, everything, knee, Volume(np.asfortranarray(sure), bones.grid)
+    )
+    assert len(both.lesions) == 1
+    assert dice(both.edema.data, made.edema) > 0.8
