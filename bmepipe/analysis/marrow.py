@@ -27,6 +27,7 @@ CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis
 # as cartilage and muscle (a third) or fluid (a quarter), is edema where it is bright on the
 # fat-suppressed series and thicker than the blurred border of a cortex.
 WATER_T1_RATIO, WATER_RATIO, WATER_RADIUS_MM, LEAST_WATER_ML = 0.42, 1.8, 1.5, 0.1
+WATER_DEPTH_MM = 2.5  # nearer to the surface cortex and the cartilage beyond it mix to the same
 CLOSING = 0.9  # a bone's section that shrinks more than this is its end
 THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
@@ -177,10 +178,10 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     if t1 is not None and guide is not None:
         if not joint:
             t1 = judged_by_others(t1, bones, borrowed)
+        water = watery(t1, t2fs, bones)
         with np.errstate(invalid="ignore"):
-            dark = t1.ratio < CORTEX_T1_RATIO
-        dark &= ~watery(t1, t2fs, bones)
-        interior = (bone_depth(bones) > site.marrow_margin_mm) & ~dark
+            dark = (t1.ratio < CORTEX_T1_RATIO) & ~water
+        interior |= water
     interior &= fills_its_slice(bones)
     return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark)
 
@@ -192,7 +193,8 @@ def watery(t1: Reference, t2fs: Reference, bones: Volume) -> NDArray[np.bool_]:
     through the same signals, and as large as a network can judge.
     """
     with np.errstate(invalid="ignore"):
-        water = (t1.ratio > WATER_T1_RATIO) & (t2fs.ratio > WATER_RATIO) & (bones.data > 0)
+        water = (t1.ratio > WATER_T1_RATIO) & (t2fs.ratio > WATER_RATIO)
+    water &= bone_depth(bones) > WATER_DEPTH_MM
     flat = bones.grid.flat_spacing_mm
     core = depth_mm(water, flat) > WATER_RADIUS_MM
     if not core.any():
