@@ -24,8 +24,10 @@ from phantom_table import numbers
 from scipy import ndimage
 
 from bmepipe.analysis.agreement import dice, lesion_agreement
-from bmepipe.analysis.marrow import Marrow, depth_mm, normal_marrow, present_labels
+from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.place import place_of
+from bmepipe.analysis.reference import present_labels
 from bmepipe.intake import load_pair
 from bmepipe.pipeline import RunSettings, analyse, choose
 from bmepipe.provenance import Stopwatch

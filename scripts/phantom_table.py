@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from bmepipe.analysis.agreement import LesionAgreement, dice, lesion_agreement
 from bmepipe.analysis.align import align
 from bmepipe.analysis.contrast import detect
+from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.lesions import find_lesions
-from bmepipe.analysis.marrow import depth_mm, present_labels
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
+from bmepipe.analysis.reference import present_labels
 from bmepipe.bones import bone_model
 from bmepipe.phantom.protocol import site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom

@@ -21,6 +21,7 @@ from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.labels import check_bones
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.quality import assess
+from bmepipe.analysis.shading import Shading
 from bmepipe.bones import bone_model
 from bmepipe.evaluate import CaseAgreement, evaluate_case, evaluate_cases, summary
 from bmepipe.io.nifti import load, load_labels
@@ -82,7 +83,7 @@ def without_t1_evidence(cases: list, site: Site) -> list[CaseAgreement]:
 
 def without_shading(cases: list, site: Site) -> list[CaseAgreement]:
     kept = marrow.fit_shading
-    marrow.fit_shading = lambda signal, bones, usable: marrow.Shading(
+    marrow.fit_shading = lambda signal, bones, usable: Shading(
         bones.grid, np.zeros(3), np.ones(3), np.zeros(9)
     )
     rows = table(cases, site)

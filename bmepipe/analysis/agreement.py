@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import depth_mm
+from bmepipe.analysis.depth import depth_mm
 from bmepipe.volume import Grid
 
 SIZES_MM3: Mapping[str, tuple[float, float]] = {

@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
-from bmepipe.analysis.marrow import Marrow, depth_mm
+from bmepipe.analysis.depth import depth_mm, opened
+from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.region import widen
 from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
@@ -71,9 +72,8 @@ def without_fringes(
     lesion it is no part of it. A band is what no circle of `FRINGE_RADIUS_MM` within a slice fits
     into, nearer to the surface than `FRINGE_DEPTH_MM`.
     """
-    core = depth_mm(bright, grid.flat_spacing_mm) > FRINGE_RADIUS_MM
-    opened = bright & (depth_mm(~core, grid.flat_spacing_mm) <= FRINGE_RADIUS_MM)
-    return bright & (opened | (depth > FRINGE_DEPTH_MM))
+    thick = opened(bright, FRINGE_RADIUS_MM, grid.flat_spacing_mm)
+    return bright & (thick | (depth > FRINGE_DEPTH_MM))
 
 
 def cut_at(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow, depth_mm
+from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow
 from bmepipe.analysis.place import Place
 from bmepipe.analysis.region import Box, widen
 from bmepipe.study import Pair

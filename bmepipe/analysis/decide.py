@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.candidates import AWAY, describe, is_away
 from bmepipe.analysis.contrast import rule_of
+from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
-from bmepipe.analysis.lesions import (
-    Found,
-    find_lesions,
-    lesion_row,
-    number_lesions,
-)
-from bmepipe.analysis.marrow import Marrow, depth_mm, normal_marrow
+from bmepipe.analysis.lesion_rows import lesion_row
+from bmepipe.analysis.lesions import Found, find_lesions, number_lesions
+from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.region import Box

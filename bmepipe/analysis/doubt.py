@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.marrow import depth_mm
+from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.parts import Rejected, parts_touching, pieces_of
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume

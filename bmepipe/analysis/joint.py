@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import Marrow, depth_mm, smooth_in_plane
+from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.marrow import Marrow, smooth_in_plane
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
 

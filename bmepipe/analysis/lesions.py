@@ -20,7 +20,6 @@ from bmepipe.analysis.border import (
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
-    PLATE,
     bone_of,
     core_looks_like,
     describe,
@@ -39,17 +38,12 @@ from bmepipe.analysis.doubt import (
     without_unsupported,
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
-from bmepipe.analysis.marrow import Marrow, Reference, normal_marrow
-from bmepipe.analysis.parts import (
-    Rejected,
-    hysteresis,
-    parts_touching,
-    pieces_of,
-    sift,
-    thick_parts,
-)
+from bmepipe.analysis.lesion_rows import lesion_row
+from bmepipe.analysis.marrow import Marrow, normal_marrow
+from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
-from bmepipe.analysis.region import Box, within
+from bmepipe.analysis.plates import beside_plates, sifted
+from bmepipe.analysis.region import Box
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -144,20 +138,20 @@ def find_lesions(
     if second is not None:  # mild edema that only the network is sure of
         sure |= second.data >= CERTAIN
     candidates = hysteresis(bright, bright & sure)
-    kept, rejected = _sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
+    kept, rejected = sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
-    edema, more = _sifted(pieces_of(edema), lambda mask, box: judge(mask, box, True), bones.grid)
+    edema, more = sifted(pieces_of(edema), lambda mask, box: judge(mask, box, True), bones.grid)
     if second is not None:
         edema, more = _left_by_network(edema, more, second, pair, bones.grid, judge)
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
-    edema, beside = _beside_plates(edema, [*rejected, *more], bones.grid)
+    edema, beside = beside_plates(edema, [*rejected, *more], bones.grid)
     more += beside
     more += _faded(kept, edema, more)
     rows = tuple(
@@ -174,48 +168,6 @@ def find_lesions(
         high=parts_touching(high, edema),
         vetoed=painted((*rejected, *more), VETO, edema.shape),
     )
-
-
-def _sifted(
-    candidates: tuple[NDArray, list[Box]],
-    judge: Callable[[NDArray[np.bool_], Box], str],
-    grid: Grid,
-) -> tuple[NDArray[np.bool_], list[Rejected]]:
-    """Return what `judge` has no reason against; of a growth plate its thick parts are asked anew.
-
-    A plate, or marrow whose texture looks like one, does not take the lesion that it meets with it.
-    """
-    kept, rejected = sift(*candidates, judge)
-    rows = []
-    for mask, box, reason in rejected:
-        if reason == PLATE:
-            saved, _ = sift(*pieces_of(thick_parts(mask, grid)), _moved(judge, box))
-            kept[box] |= saved
-            mask = mask & ~saved
-        rows.append((mask, box, reason))
-    return kept, rows
-
-
-def _moved(
-    judge: Callable[[NDArray[np.bool_], Box], str], box: Box
-) -> Callable[[NDArray[np.bool_], Box], str]:
-    """Return a judge of candidates whose boxes are given within `box`."""
-    return lambda mask, inner: judge(mask, within(inner, box))
-
-
-def _beside_plates(
-    edema: NDArray[np.bool_], rejected: list[Rejected], grid: Grid
-) -> tuple[NDArray[np.bool_], list[Rejected]]:
-    """Return edema without specks at growth plates, too small for the network to be asked."""
-    plates = painted(rejected, PLATE, edema.shape)
-    if not plates.any():
-        return edema, []
-    near = ndimage.binary_dilation(plates, np.ones((3, 3, 3)))
-
-    def judge(mask: NDArray[np.bool_], box: Box) -> str:
-        return PLATE if not is_seen(mask.sum(), grid) and (near[box] & mask).any() else ""
-
-    return sift(*pieces_of(edema), judge)
 
 
 def _faded(
@@ -321,46 +273,3 @@ def number_lesions(
         rejected,
         marrow,
     )
-
-
-def lesion_row(
-    number: int,
-    mask: NDArray[np.bool_],
-    box: Box,
-    probability: Volume,
-    bones: Volume,
-    marrow: Marrow,
-    depth: NDArray,
-    rejected_as: str,
-    site: Site,
-) -> Lesion:
-    """Return the table row of one lesion or rejected candidate."""
-    grid = bones.grid
-    index = np.argwhere(mask)
-    label = bone_of(mask, box, bones)
-    along = index[:, grid.slice_axis]
-    start = np.array([s.start for s in box])
-    extents = [(s.stop - s.start) * step for s, step in zip(box, grid.spacing_mm, strict=True)]
-    x, y, z = (float(v) for v in grid.to_world(index.mean(axis=0) + start)[0])
-    edges = [s.start == 0 or s.stop == n for s, n in zip(box, grid.shape, strict=True)]
-    return Lesion(
-        number=number,
-        bone=site.bone(label).name,
-        lesion_ml=float(len(index) * grid.voxel_ml),
-        extent_mm=float(max(extents)),
-        depth_mm=float(depth[box][mask].max()),
-        t1_ratio=None if marrow.t1 is None else median_ratio(marrow.t1, box, mask),
-        t2fs_ratio=median_ratio(marrow.t2fs, box, mask),
-        confidence=float(probability.data[box][mask].mean()),
-        touches_edge=any(edges),
-        slice_index=int(np.bincount(along).argmax() + start[grid.slice_axis]),
-        centre_mm=(x, y, z),
-        rejected_as=rejected_as,
-    )
-
-
-def median_ratio(reference: Reference, box: Box, mask: NDArray[np.bool_]) -> float | None:
-    """Return the median ratio to normal marrow inside `mask`; None without reference."""
-    values = reference.ratio[box][mask]
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else None

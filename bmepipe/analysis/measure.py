@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.lesions import Found
-from bmepipe.analysis.marrow import MIN_MARROW_ML, Marrow, Reference, present_labels
+from bmepipe.analysis.marrow import Marrow
+from bmepipe.analysis.reference import MIN_MARROW_ML, Reference, present_labels
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Bone, Site
 from bmepipe.study import Pair

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import depth_mm
+from bmepipe.analysis.depth import opened
 from bmepipe.analysis.region import Box
 from bmepipe.volume import Grid
 
@@ -44,10 +44,16 @@ def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
 
 def thick_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     """Return the parts of `mask` that a circle of `THICK_MM` fits into within the slice."""
-    padded, flat = np.pad(mask, 1), grid.flat_spacing_mm
-    core = depth_mm(padded, flat) > THICK_MM
-    opened = padded & (depth_mm(~core, flat) <= THICK_MM) if core.any() else core
-    return opened[1:-1, 1:-1, 1:-1]
+    thick = opened(np.pad(mask, 1), THICK_MM, grid.flat_spacing_mm)
+    return thick[1:-1, 1:-1, 1:-1]
+
+
+def large_parts(mask: NDArray[np.bool_], grid: Grid, least_ml: float) -> NDArray[np.bool_]:
+    """Return the connected parts of `mask` of at least `least_ml`."""
+    labels, _ = ndimage.label(mask)
+    keep = np.bincount(labels.ravel()) * grid.voxel_ml >= least_ml
+    keep[0] = False
+    return keep[labels]
 
 
 def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.joint import joint_between, joint_line
-from bmepipe.analysis.marrow import Marrow, bone_depth, depth_mm, joint_labels
+from bmepipe.analysis.marrow import Marrow, bone_depth, joint_labels
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.marrow import depth_mm, present_labels
+from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.parts import large_parts
+from bmepipe.analysis.reference import present_labels
 from bmepipe.analysis.shading import robust_centre
 from bmepipe.errors import ImplausibleImage
 from bmepipe.site import Site
@@ -237,14 +239,6 @@ def signal_void(t1: Volume, bones: Volume) -> NDArray[np.bool_]:
     thick = depth_mm(dark, t1.grid.spacing_mm) >= VOID_RADIUS_MM
     void = dark & (depth_mm(~thick, t1.grid.spacing_mm) <= VOID_RADIUS_MM)
     return large_parts(void, t1.grid, LEAST_VOID_ML)
-
-
-def large_parts(mask: NDArray[np.bool_], grid: Grid, least_ml: float) -> NDArray[np.bool_]:
-    """Return the connected parts of `mask` of at least `least_ml`."""
-    labels, _ = ndimage.label(mask)
-    keep = np.bincount(labels.ravel()) * grid.voxel_ml >= least_ml
-    keep[0] = False
-    return keep[labels]
 
 
 def cut_bones(bones: Volume, site: Site) -> list[str]:

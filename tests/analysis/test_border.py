@@ -5,7 +5,8 @@ import numpy as np
 from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, pieces_by_bone, widened
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
-from bmepipe.analysis.marrow import Marrow, Reference
+from bmepipe.analysis.marrow import Marrow
+from bmepipe.analysis.reference import Reference
 from bmepipe.volume import Grid, Volume
 
 GRID = Grid((40, 12, 5), np.diag([0.5, 0.8, 3.0, 1.0]))

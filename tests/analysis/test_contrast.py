@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.contrast import contrast_evidence, detect, rule_of
-from bmepipe.analysis.marrow import Marrow, Reference, bone_depth, normal_marrow
+from bmepipe.analysis.marrow import Marrow, bone_depth, normal_marrow
+from bmepipe.analysis.reference import Reference
 from bmepipe.errors import BadSettings
 from bmepipe.site import ContrastRule
 from bmepipe.study import SequenceClass

@@ -5,13 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmepipe.analysis.marrow import (
-    depth_mm,
-    fills_its_slice,
-    joint_labels,
-    normal_marrow,
-    present_labels,
-)
+from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.marrow import fills_its_slice, joint_labels, normal_marrow
+from bmepipe.analysis.reference import present_labels
 from bmepipe.analysis.shading import lower_spread, robust_centre
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
