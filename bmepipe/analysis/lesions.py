@@ -38,6 +38,7 @@ from bmepipe.analysis.doubt import (
     without_unsupported,
 )
 from bmepipe.analysis.enclosure import OPEN, is_open
+from bmepipe.analysis.faint import seen_faintly, without_faint_specks
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
@@ -137,12 +138,16 @@ def find_lesions(
     sure = probability.data >= SEED_PROBABILITY
     if second is not None:  # mild edema that only the network is sure of
         sure |= second.data >= CERTAIN
-    candidates = hysteresis(bright, bright & sure)
+    seeds = bright & sure
+    if second is not None:
+        bright |= seen_faintly(probability.data, second.data, marrow) & assessable.data
+    candidates = hysteresis(bright, seeds)
     kept, rejected = sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
+    edema = without_faint_specks(edema, probability.data, bones.grid)
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
     edema, more = sifted(pieces_of(edema), lambda mask, box: judge(mask, box, True), bones.grid)
     if second is not None:

@@ -1,0 +1,60 @@
+"""Mild edema: what the contrast rule alone is not sure of and a network sees as well."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.contrast import GROW_PROBABILITY
+from bmepipe.analysis.doubt import is_seen
+from bmepipe.analysis.marrow import Marrow
+from bmepipe.analysis.parts import pieces_of
+from bmepipe.volume import Grid
+
+LIKELY, FAINT_PROBABILITY = 0.5, 0.2  # of the network and of the rule
+FAINT_T1_RATIO = 0.95  # red marrow and noise are as bright there as marrow, water is not
+BRIGHT_SHARE = 0.5  # of a small lesion that the rule must call bright
+
+
+def seen_faintly(
+    rule: NDArray[np.float32], network: NDArray[np.float32], marrow: Marrow
+) -> NDArray[np.bool_]:
+    """Return marrow that a network calls edema and that the rule's threshold just leaves out.
+
+    The border of a mild lesion, half way up its step, lies below any threshold that keeps normal
+    marrow out. T1 must speak for water there, since the contrast hardly does; without a T1 nothing
+    is added, for fat whose saturation failed would be.
+
+    Parameters
+    ----------
+    rule, network : ndarray of float32, shape of the grid
+        Probabilities of edema.
+    marrow : Marrow
+    """
+    if marrow.t1 is None:
+        return np.zeros(rule.shape, bool)
+    with np.errstate(invalid="ignore"):
+        water = marrow.t1.ratio < FAINT_T1_RATIO
+    return (network >= LIKELY) & (rule >= FAINT_PROBABILITY) & marrow.interior & water
+
+
+def without_faint_specks(
+    edema: NDArray[np.bool_], rule: NDArray[np.float32], grid: Grid
+) -> NDArray[np.bool_]:
+    """Return edema without small parts that are mostly faint: of these a network says nothing.
+
+    Examples
+    --------
+    >>> edema = np.array([[[1, 1, 0, 1, 1]]], bool)
+    >>> rule = np.array([[[0.9, 0.3, 0.0, 0.3, 0.3]]], np.float32)
+    >>> grid = Grid((1, 1, 5), np.eye(4))
+    >>> without_faint_specks(edema, rule, grid).tolist()
+    [[[True, True, False, False, False]]]
+    """
+    labels, _ = pieces_of(edema)
+    sizes = np.bincount(labels.ravel())
+    bright = np.bincount(labels[edema & (rule >= GROW_PROBABILITY)], minlength=len(sizes))
+    seen = np.array([is_seen(size, grid) for size in sizes])
+    keep = seen | (bright >= BRIGHT_SHARE * sizes)
+    keep[0] = False
+    return keep[labels]
