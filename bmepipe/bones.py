@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from bmepipe.analysis.column import column_of
 from bmepipe.analysis.labels import check_bones
 from bmepipe.errors import NoBonesFound
@@ -84,12 +86,22 @@ def named_bones(
 
 
 def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
-    """Return a line if vertebrae could only be numbered, not named."""
-    names = {bone.name for bone in site.bones if (bones.data == bone.label).any()}
+    """Return a line if vertebrae could only be numbered, or were named from a bone cut short."""
+    sizes = np.bincount(bones.data.ravel(), minlength=max(b.label for b in site.bones) + 1)
+    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
     column = column_of(site)
-    if column is None or not any(name.startswith("vertebra_") for name in names):
+    if column is None:
         return ()
-    return (
-        f"levels unknown: no {column.anchor_bone} in view to count from; "
-        "vertebrae are numbered from the top",
-    )
+    numbered = [name for name in voxels if name.startswith("vertebra_")]
+    if numbered and column.anchor_bone not in voxels:
+        why = f"no {column.anchor_bone} in view to count from"
+    elif numbered:
+        why = f"too little of the {column.anchor_bone} in view to count from"
+    else:
+        named = [count for name, count in voxels.items() if name in column.names]
+        anchor = voxels.get(column.anchor_bone, 0)
+        whole = column.whole_anchor_share * float(np.median(named or [0]))
+        if len(named) < 2 or not 0 < anchor < whole:
+            return ()
+        return (f"levels to be checked: the {column.anchor_bone} they are counted from is cut",)
+    return (f"levels unknown: {why}; vertebrae are numbered from the top",)

@@ -28,3 +28,26 @@ def test_numbered_vertebrae_are_said_to_be_so(site: str, start: str) -> None:
 )
 def test_named_bones_need_no_note(site: str, bone: str) -> None:
     assert level_notes(labelled(site, bone), load_site(site)) == ()
+
+
+def spine(voxels_of: dict[str, int]) -> Volume:
+    """Return a lumbar label map whose bones have so many voxels."""
+    data = np.zeros((30, 10, 10), np.uint8)
+    numbers = {bone.name: bone.label for bone in load_site("lumbar").bones}
+    for x, (name, voxels) in enumerate(voxels_of.items()):
+        data[3 * x, :, :].ravel()[:voxels] = numbers[name]
+    return Volume(data, Grid(data.shape, np.diag([1.0, 0.8, 3.0, 1.0])))
+
+
+def test_levels_counted_from_a_sacrum_that_is_cut_are_to_be_checked() -> None:
+    lumbar = load_site("lumbar")
+    bodies = {"L5": 40, "L4": 50, "L3": 60}
+    (note,) = level_notes(spine({"sacrum": 60, **bodies}), lumbar)
+    assert "to be checked" in note
+    assert level_notes(spine({"sacrum": 90, **bodies}), lumbar) == ()
+    assert level_notes(spine(bodies), lumbar) == ()  # a user's label map may have no sacrum
+
+
+def test_too_little_of_a_sacrum_is_said_to_be_so() -> None:
+    (note,) = level_notes(spine({"sacrum": 10, "vertebra_1": 50}), load_site("lumbar"))
+    assert "too little of the sacrum" in note

@@ -37,6 +37,9 @@ class Column:
     upwards : bool
         Whether the count goes up from it.
     least_anchor_ml : float
+    least_anchor_share, whole_anchor_share : float
+        Of the median body's volume: what is smaller may be the end of the next vertebra, or is cut
+        by the field of view.
     core_depth_mm : float
         Arches and processes are thinner than twice this, bodies are not.
     least_core_ml, least_part_ml : float
@@ -51,6 +54,8 @@ class Column:
     anchor_bone: str
     upwards: bool
     least_anchor_ml: float
+    least_anchor_share: float
+    whole_anchor_share: float
     core_depth_mm: float
     least_core_ml: float
     least_part_ml: float
@@ -61,11 +66,33 @@ class Column:
 # Steps: the smallest adult's lumbar bodies are 25 mm apart, the tallest's 42; cervical ones 14 to
 # 25.
 LUMBAR = Column(
-    ("L5", "L4", "L3", "L2", "L1", "T12"), "sacrum", "sacrum", True, 5.0, 5.0, 0.8, 2.0, 23.0, 48.0
-)  # fmt: skip
+    names=("L5", "L4", "L3", "L2", "L1", "T12"),
+    anchor="sacrum",
+    anchor_bone="sacrum",
+    upwards=True,
+    least_anchor_ml=5.0,
+    least_anchor_share=0.6,
+    whole_anchor_share=1.5,
+    core_depth_mm=5.0,
+    least_core_ml=0.8,
+    least_part_ml=2.0,
+    least_step_mm=23.0,
+    most_step_mm=48.0,
+)
 CERVICAL = Column(
-    ("C3", "C4", "C5", "C6", "C7", "T1"), "axis", "C2", False, 1.0, 3.5, 0.1, 0.5, 12.0, 28.0
-)  # fmt: skip
+    names=("C3", "C4", "C5", "C6", "C7", "T1"),
+    anchor="axis",
+    anchor_bone="C2",
+    upwards=False,
+    least_anchor_ml=1.0,
+    least_anchor_share=0.0,
+    whole_anchor_share=0.0,
+    core_depth_mm=3.5,
+    least_core_ml=0.1,
+    least_part_ml=0.5,
+    least_step_mm=12.0,
+    most_step_mm=28.0,
+)
 
 
 def column_of(site: Site) -> Column | None:
@@ -214,6 +241,24 @@ def between_s1_and_s2(
     return free & (away_mm[0] + away_mm[1] <= REMNANT_MM + 2 * spacing_mm)
 
 
+def is_anchored(
+    bodies: NDArray[np.int32],
+    anchor: NDArray[np.bool_],
+    spacing_mm: float,
+    column: Column = LUMBAR,
+) -> bool:
+    """Say whether enough of the anchor is in view to count from it.
+
+    Of a sacrum that the field of view cuts off, the upper end of L5 was once called the rest: all
+    levels were wrong by one. In full views it has 1.8 to 4.4 times a vertebral body's volume.
+    """
+    volume_ml = np.count_nonzero(anchor) * spacing_mm**3 / 1000
+    sizes = np.bincount(bodies.ravel())[1:]
+    sizes_ml = sizes[sizes > 0] * spacing_mm**3 / 1000
+    usual_ml = float(np.median(sizes_ml)) if len(sizes_ml) else 0.0
+    return bool(volume_ml >= max(column.least_anchor_ml, column.least_anchor_share * usual_ml))
+
+
 def name_levels(
     bodies: NDArray[np.int32],
     anchor: NDArray[np.bool_],
@@ -225,7 +270,7 @@ def name_levels(
     Without it the level is unknown, and a wrong name is worse than none. Counting stops where a
     step is so long that a vertebra must be missing.
     """
-    if np.count_nonzero(anchor) * spacing_mm**3 / 1000 < column.least_anchor_ml:
+    if not is_anchored(bodies, anchor, spacing_mm, column):
         return {}
     heights, sign = _heights(bodies, spacing_mm), 1 if column.upwards else -1
     ends = sign * np.nonzero(anchor)[2]

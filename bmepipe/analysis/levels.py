@@ -15,6 +15,7 @@ from bmepipe.analysis.column import (
     Column,
     between_s1_and_s2,
     column_of,
+    is_anchored,
     left_over_of_s1,
     name_levels,
     number_from_top,
@@ -115,8 +116,9 @@ def _name_vertebrae(
         bodies[first] = 0
         anchor |= between_s1_and_s2(anchor, kinds == 0, spacing_mm)
         found[anchor] = numbers.get("sacrum", 0)
-    levels = name_levels(bodies, anchor, spacing_mm, column)
-    if np.count_nonzero(anchor) * spacing_mm**3 / 1000 < column.least_anchor_ml:
+    if is_anchored(bodies, anchor, spacing_mm, column):
+        levels = name_levels(bodies, anchor, spacing_mm, column)
+    else:
         levels = number_from_top(bodies, spacing_mm, column)
     for body, name in levels.items():
         if name in numbers:

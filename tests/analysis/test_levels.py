@@ -43,6 +43,17 @@ def test_levels_are_counted_up_from_the_sacrum() -> None:
     assert not labels[kinds == 7].any()  # the lumbar site has no hip bone
 
 
+def test_levels_are_not_counted_from_a_sacrum_that_may_be_the_end_of_a_vertebra() -> None:
+    kinds, site = column(), load_site("lumbar")
+    kinds[:, :, :18][kinds[:, :, :18] == 6] = 0  # 10 mm of it are left: a third of a body
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    for n in range(6):
+        body = labels[30, 32 + n, 25 + 17 * n + 6]
+        assert body == numbers[f"vertebra_{6 - n}"], n
+    assert labels[30, 20, 20] == numbers["sacrum"]
+
+
 def test_every_voxel_of_a_vertebra_goes_to_one_of_them() -> None:
     vertebrae = column() == 5
     bodies = split_vertebrae(vertebrae, STEP_MM)
