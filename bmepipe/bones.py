@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from bmepipe.analysis.column import column_of
 from bmepipe.analysis.labels import check_bones
 from bmepipe.errors import NoBonesFound
 from bmepipe.site import Site, load_site, site_names
@@ -83,25 +80,3 @@ def named_bones(
     else:
         names = names_of_csv(Path(given))
     return rename_bones(labels, names, site) if names else (labels, ())
-
-
-def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
-    """Return a line if vertebrae could only be numbered, or were named from a bone cut short."""
-    sizes = np.bincount(bones.data.ravel(), minlength=max(b.label for b in site.bones) + 1)
-    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
-    column = column_of(site)
-    if column is None:
-        return ()
-    numbered = [name for name in voxels if name.startswith("vertebra_")]
-    if numbered and column.anchor_bone not in voxels:
-        why = f"no {column.anchor_bone} in view to count from"
-    elif numbered:
-        why = f"too little of the {column.anchor_bone} in view to count from"
-    else:
-        named = [count for name, count in voxels.items() if name in column.names]
-        anchor = voxels.get(column.anchor_bone, 0)
-        whole = column.whole_anchor_share * float(np.median(named or [0]))
-        if len(named) < 2 or not 0 < anchor < whole:
-            return ()
-        return (f"levels to be checked: the {column.anchor_bone} they are counted from is cut",)
-    return (f"levels unknown: {why}; vertebrae are numbered from the top",)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bmepipe import __version__
 from bmepipe.analysis.decide import decide
+from bmepipe.analysis.levels import level_notes
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
@@ -19,7 +20,6 @@ from bmepipe.bones import (
     BoneFinder,
     bone_model,
     given_bones,
-    level_notes,
     named_bones,
     read_labels,
 )

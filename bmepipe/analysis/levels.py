@@ -26,6 +26,7 @@ from bmepipe.analysis.column import (
 from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.analysis.region import around
 from bmepipe.site import Site
+from bmepipe.volume import Volume
 
 Kinds = NDArray[np.uint8]
 MARGIN_MM = 12.0  # around all bones; farther from them nothing is asked
@@ -131,3 +132,25 @@ def right_of_middle(bones: NDArray[np.bool_], sacrum: NDArray[np.bool_]) -> NDAr
     middle = np.median(np.nonzero(marks)[0]) if marks.any() else bones.shape[0] / 2
     right = np.arange(bones.shape[0])[:, None, None] > middle
     return np.broadcast_to(right, bones.shape)
+
+
+def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
+    """Return a line if vertebrae could only be numbered, or were named from a bone cut short."""
+    sizes = np.bincount(bones.data.ravel(), minlength=max(b.label for b in site.bones) + 1)
+    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
+    column = column_of(site)
+    if column is None:
+        return ()
+    numbered = [name for name in voxels if name.startswith("vertebra_")]
+    if numbered and column.anchor_bone not in voxels:
+        why = f"no {column.anchor_bone} in view to count from"
+    elif numbered:
+        why = f"too little of the {column.anchor_bone} in view to count from"
+    else:
+        named = [count for name, count in voxels.items() if name in column.names]
+        anchor = voxels.get(column.anchor_bone, 0)
+        whole = column.whole_anchor_share * float(np.median(named or [0]))
+        if len(named) < 2 or not 0 < anchor < whole:
+            return ()
+        return (f"levels to be checked: the {column.anchor_bone} they are counted from is cut",)
+    return (f"levels unknown: {why}; vertebrae are numbered from the top",)

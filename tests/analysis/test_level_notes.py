@@ -1,11 +1,11 @@
-"""Where bones come from: vertebrae that could only be numbered are said to be so."""
+"""Vertebrae that could only be numbered are said to be so."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bmepipe.bones import level_notes
+from bmepipe.analysis.levels import level_notes
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
 
