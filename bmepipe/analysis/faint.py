@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.contrast import GROW_PROBABILITY
-from bmepipe.analysis.doubt import is_seen
+from bmepipe.analysis.doubt import SEEN_MM3
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import pieces_of
 from bmepipe.volume import Grid
 
-LIKELY, FAINT_PROBABILITY = 0.5, 0.2  # of the network and of the rule
+LEAST_OF_NETWORK, LEAST_OF_RULE = 0.5, 0.2  # probabilities of edema
 FAINT_T1_RATIO = 0.95  # red marrow and noise are as bright there as marrow, water is not
 BRIGHT_SHARE = 0.5  # of a small lesion that the rule must call bright
 
@@ -35,7 +35,7 @@ def seen_faintly(
         return np.zeros(rule.shape, bool)
     with np.errstate(invalid="ignore"):
         water = marrow.t1.ratio < FAINT_T1_RATIO
-    return (network >= LIKELY) & (rule >= FAINT_PROBABILITY) & marrow.interior & water
+    return (network >= LEAST_OF_NETWORK) & (rule >= LEAST_OF_RULE) & marrow.interior & water
 
 
 def without_faint_specks(
@@ -54,7 +54,7 @@ def without_faint_specks(
     labels, _ = pieces_of(edema)
     sizes = np.bincount(labels.ravel())
     bright = np.bincount(labels[edema & (rule >= GROW_PROBABILITY)], minlength=len(sizes))
-    seen = np.array([is_seen(size, grid) for size in sizes])
+    seen = sizes * grid.voxel_ml * 1000 >= SEEN_MM3
     keep = seen | (bright >= BRIGHT_SHARE * sizes)
     keep[0] = False
     return keep[labels]

@@ -135,13 +135,11 @@ def find_lesions(
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
         return VETO if doubted else ""
 
-    sure = probability.data >= SEED_PROBABILITY
-    if second is not None:  # mild edema that only the network is sure of
+    sure, grown = probability.data >= SEED_PROBABILITY, bright
+    if second is not None:  # mild edema that only the network is sure of, and its faint border
         sure |= second.data >= CERTAIN
-    seeds = bright & sure
-    if second is not None:
-        bright |= seen_faintly(probability.data, second.data, marrow) & assessable.data
-    candidates = hysteresis(bright, seeds)
+        grown = bright | (seen_faintly(probability.data, second.data, marrow) & assessable.data)
+    candidates = hysteresis(grown, bright & sure)
     kept, rejected = sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(

@@ -136,21 +136,20 @@ def right_of_middle(bones: NDArray[np.bool_], sacrum: NDArray[np.bool_]) -> NDAr
 
 def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     """Return a line if vertebrae could only be numbered, or were named from a bone cut short."""
-    sizes = np.bincount(bones.data.ravel(), minlength=max(b.label for b in site.bones) + 1)
-    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
     column = column_of(site)
     if column is None:
         return ()
-    numbered = [name for name in voxels if name.startswith("vertebra_")]
-    if numbered and column.anchor_bone not in voxels:
-        why = f"no {column.anchor_bone} in view to count from"
-    elif numbered:
-        why = f"too little of the {column.anchor_bone} in view to count from"
-    else:
-        named = [count for name, count in voxels.items() if name in column.names]
-        anchor = voxels.get(column.anchor_bone, 0)
-        whole = column.whole_anchor_share * float(np.median(named or [0]))
-        if len(named) < 2 or not 0 < anchor < whole:
-            return ()
+    sizes = np.bincount(bones.data.ravel(), minlength=256)
+    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
+    anchor = voxels.get(column.anchor_bone, 0)
+    if any(name.startswith("vertebra_") for name in voxels):
+        much = "too little of the" if anchor else "no"
+        return (
+            f"levels unknown: {much} {column.anchor_bone} in view to count from; "
+            "vertebrae are numbered from the top",
+        )
+    named = [count for name, count in voxels.items() if name in column.names]
+    # One vertebra beside a joint is no measure; a user's label map may have no anchor at all.
+    if len(named) > 1 and 0 < anchor < column.whole_anchor_share * np.median(named):
         return (f"levels to be checked: the {column.anchor_bone} they are counted from is cut",)
-    return (f"levels unknown: {why}; vertebrae are numbered from the top",)
+    return ()
