@@ -91,7 +91,7 @@ def with_lumbar_end(labels: np.ndarray, seed: int) -> np.ndarray:
     along_mm = ((at[1] - back_row) + slope * (at[2] - back_z)) / norm * SPACING_MM
     along_mm = along_mm - above_mm * rng.uniform(-0.3, 0.1)  # the lordosis leans back again
     aside_mm = (at[0] - middle) * SPACING_MM
-    disc_mm, body_mm = rng.uniform(5, 13), rng.uniform(25, 31)
+    disc_mm, body_mm = rng.uniform(3, 13), rng.uniform(25, 31)
     column = (aside_mm / rng.uniform(23, 28)) ** 2 + (along_mm / rng.uniform(16, 20)) ** 2 < 1
     canal = (aside_mm / 12) ** 2 + ((along_mm + 30) / 9) ** 2 < 1
     phase = above_mm % (disc_mm + body_mm)

@@ -38,6 +38,8 @@ PHANTOMS = {
     "ankle": (14, 150.0), "shoulder": (30, 160.0), "cervical": (30, 190.0),
 }  # fmt: skip
 PELVES = range(3, 13)  # seeds of the soft tissue around the one pelvis
+NARROW = range(1000, 1008)  # lumbar phantoms that come with narrow discs too
+NARROW_ATLASES = range(1, 4)
 MUSCLED = range(1000, 1024)  # sacroiliac phantoms that come with a patient's soft tissue too
 BONES = {
     "femur": "femur", "tibia": "tibia", "patella": "patella", "fibula": "fibula",
@@ -140,41 +142,78 @@ def grown_bones(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
+def with_narrow_discs(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return a spine some of whose discs are narrow, down to one voxel, the bodies taking the room.
+
+    Beside such discs the marrow is most often diseased, and a network that has not seen them draws
+    one body into the next.
+    """
+    rng = np.random.default_rng(seed)
+    discs = labels == TISSUES["disc"]
+    bodies = np.isin(labels, (TISSUES["vertebra"], TISSUES["sacrum"]))
+    off, (x, y, z) = ndimage.distance_transform_edt(~bodies, return_indices=True)
+    deepest = ndimage.maximum_filter(np.where(discs, off, 0), (5, 5, 15))
+    knots = ndimage.zoom(rng.normal(size=(5, 5, 5)), np.array(labels.shape) / 5, order=1)
+    parts, count = ndimage.label(ndimage.binary_opening(discs, iterations=1))
+    nearest = ndimage.distance_transform_edt(
+        parts == 0, return_distances=False, return_indices=True
+    )
+    lost = np.concatenate([[0.0], rng.uniform(-2.0, 4.0, count)])[parts[tuple(nearest)]]
+    taken = discs & (off <= lost + 0.5 * knots) & (off < deepest - 0.4)
+    return np.where(taken, labels[x, y, z], labels).astype(labels.dtype)
+
+
 def with_soft_tissue(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return a pelvis as patients have it: thin wings, a wide canal, muscles and ligaments."""
     labels = with_wide_canal(with_thin_wing(labels, seed), seed)
     return with_ligaments(with_muscles(labels, seed), seed)
 
 
+def atlases(shapes: Path, cache: Path) -> None:
+    """Write the sources of the public shapes that are there."""
+    if (shapes / "spl_abdomen/seg.nrrd").is_file():
+        labels = abdomen_source(shapes / "spl_abdomen/seg.nrrd")
+        save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM, column=True))
+        for seed in NARROW_ATLASES:
+            source = make_source(with_narrow_discs(labels, seed), SPACING_MM, column=True)
+            save_source(cache / f"narrow_abdomen_{seed}.npz", source)
+    if (shapes / "spl_head_neck/seg.nrrd").is_file():
+        labels = neck_source(shapes / "spl_head_neck/seg.nrrd")
+        save_source(cache / "shape_neck.npz", make_source(labels, SPACING_MM))
+    if (shapes / "lhdl").is_dir():
+        bones = pelvis_source(shapes / "lhdl")
+        for seed in PELVES:
+            labels = with_flesh(with_lumbar_end(bones, seed), seed)
+            source = make_source(with_soft_tissue(labels, seed), SPACING_MM)
+            save_source(cache / f"shape_pelvis_{seed}.npz", source)
+
+
+def phantom(site: str, seed: int, field_mm: float, cache: Path) -> None:
+    """Write the source of a phantom, and those of its variants."""
+    labels = phantom_source(site, seed, field_mm)
+    column = site == "lumbar"
+    source = make_source(labels, SPACING_MM, complete=True, column=column)
+    save_source(cache / f"phantom_{site}_{seed}.npz", source)
+    if column and seed in NARROW:
+        source = make_source(
+            with_narrow_discs(labels, seed), SPACING_MM, complete=True, column=True
+        )
+        save_source(cache / f"narrow_lumbar_{seed}.npz", source)
+    if site == "sacroiliac" and seed in MUSCLED:
+        source = make_source(with_soft_tissue(labels, seed), SPACING_MM, complete=True)
+        save_source(cache / f"muscled_sacroiliac_{seed}.npz", source)
+
+
 def main(shapes: Path, cache: Path, sites: tuple[str, ...]) -> None:
-    """Write every source that SHAPES allows to CACHE."""
+    """Write every source that SHAPES allows to CACHE; phantoms that are there are kept."""
     cache.mkdir(parents=True, exist_ok=True)
     if "shapes" in sites:
-        if (shapes / "spl_abdomen/seg.nrrd").is_file():
-            labels = abdomen_source(shapes / "spl_abdomen/seg.nrrd")
-            save_source(cache / "shape_abdomen.npz", make_source(labels, SPACING_MM, column=True))
-        if (shapes / "spl_head_neck/seg.nrrd").is_file():
-            labels = neck_source(shapes / "spl_head_neck/seg.nrrd")
-            save_source(cache / "shape_neck.npz", make_source(labels, SPACING_MM))
-        if (shapes / "lhdl").is_dir():
-            bones = pelvis_source(shapes / "lhdl")
-            for seed in PELVES:
-                labels = with_flesh(with_lumbar_end(bones, seed), seed)
-                source = make_source(with_soft_tissue(labels, seed), SPACING_MM)
-                save_source(cache / f"shape_pelvis_{seed}.npz", source)
+        atlases(shapes, cache)
     for site, (count, field_mm) in PHANTOMS.items():
         for seed in range(FIRST_SEED, FIRST_SEED + count) if site in sites else ():
-            path = cache / f"phantom_{site}_{seed}.npz"
-            if not path.exists():
-                labels = phantom_source(site, seed, field_mm)
-                column = site == "lumbar"
-                source = make_source(labels, SPACING_MM, complete=True, column=column)
-                save_source(path, source)
-                if site == "sacroiliac" and seed in MUSCLED:
-                    labels = with_soft_tissue(labels, seed)
-                    source = make_source(labels, SPACING_MM, complete=True)
-                    save_source(cache / f"muscled_sacroiliac_{seed}.npz", source)
-                print(path.name, flush=True)
+            if not (cache / f"phantom_{site}_{seed}.npz").exists():
+                phantom(site, seed, field_mm, cache)
+                print(site, seed, flush=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,8 @@ def predict(
     Returns
     -------
     Tensor, shape (contrasts, labels + 1, x, y, z)
-        0 is background; outside the scan everything is background.
+        0 is background; outside the scan everything is background. What the network tells from
+        bone by name (discs) is background too.
     """
     import torch
 
@@ -81,4 +82,7 @@ def predict(
     with torch.inference_mode():
         probabilities = bundle.network(batch[:, None]).softmax(1) * mask
         probabilities[:, 0] += (~mask).float()
+        beside = probabilities[:, len(bundle.labels) + 1 :].sum(1)
+        probabilities = probabilities[:, : len(bundle.labels) + 1].contiguous()
+        probabilities[:, 0] += beside
     return probabilities

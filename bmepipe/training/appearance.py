@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from bmepipe.training.chance import chance, integer, noise, normal, smooth_field, uniform
@@ -15,6 +16,7 @@ from bmepipe.training.tissues import (
     LIKE,
     MUSCLES,
     SHAFTS,
+    SOFT,
     TISSUE_COUNT,
     TISSUES,
 )
@@ -144,7 +146,14 @@ def paint(
     signal = grey_table(greys, rng, device)[labels.long()]
     coarse = _half(labels.shape)
     marrow = _marrow_changes(coarse, greys["marrow"], contrast, rng, device)
+    if chance(rng, 0.35):
+        marrow = banded(marrow, labels[::2, ::2, ::2], greys["marrow"], contrast, rng, device)
     signal = torch.where(bones, signal + doubled(marrow)[0], signal)
+    if chance(rng, 0.5):  # discs age one by one
+        age = torch.exp(uniform(rng, 0.0, 0.6) * smooth_field(coarse, 5, rng, device))
+        signal = torch.where(labels == TISSUES["disc"], signal * doubled(age)[0], signal)
+    if chance(rng, 0.35):
+        signal = cluttered(signal, labels, greys["marrow"], contrast, rng, device)
     grain = _grain(coarse, rng, device)
     strength = torch.full((TISSUE_COUNT,), uniform(rng, 0.0, 0.12))
     for name in MUSCLES:
@@ -189,6 +198,60 @@ def _marrow_changes(
             shape, 3, rng, device
         )
     return change.clamp(min=-marrow)
+
+
+def banded(
+    change: Tensor,
+    labels: Tensor,
+    marrow: float,
+    contrast: str,
+    rng: torch.Generator,
+    device: str,
+) -> Tensor:
+    """Return marrow changes with bands of disease along discs and cartilage, shape as `change`.
+
+    Edema, sclerosis or fat on both sides of a joint, as of a narrow disc (Modic) or an inflamed
+    sacroiliac joint; the bone's border is hardest to find there and matters most.
+    """
+    ranges = {
+        "t1": ((0.3, 0.85), (0.1, 0.5), (1.0, 1.3)),
+        "fat_suppressed": ((1.3, 6.0), (0.2, 0.8), (0.5, 0.95)),
+        "plain_t2": ((0.7, 1.7), (0.1, 0.5), (1.0, 1.4)), "free": ((0.0, 3.0),) * 3,
+    }  # fmt: skip
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    kind = integer(rng, 0, 2)
+    value = marrow * uniform(rng, *ranges[contrast][kind])
+    joint = (labels == TISSUES["disc"]) | (labels == TISSUES["cartilage"])
+    reach = integer(rng, 1, 7)  # voxels of the network's grid
+    near = functional.max_pool3d(joint[None].float(), 2 * reach + 1, 1, reach)
+    patches = smooth_field(shape, integer(rng, 5, 9), rng, device)
+    blend = near * torch.sigmoid(5 * (patches - uniform(rng, -0.3, 1.2)))
+    blend = functional.avg_pool3d(blend, 3, 1, 1)
+    return change * (1 - blend) + (value - marrow) * blend
+
+
+def cluttered(
+    signal: Tensor,
+    labels: Tensor,
+    marrow: float,
+    contrast: str,
+    rng: torch.Generator,
+    device: str,
+) -> Tensor:
+    """Return the signal with patches of any grey in fat, muscle and organs.
+
+    Bowel and its contents, fibroids, vessels, haematoma, scars: no source holds them, and a network
+    that has not seen them takes some for bone.
+    """
+    coarse = _half(labels.shape)
+    soft = torch.zeros(TISSUE_COUNT, dtype=torch.bool)
+    soft[[TISSUES[name] for name in SOFT]] = True
+    patches = doubled(smooth_field(coarse, integer(rng, 6, 16), rng, device))[0]
+    where = soft.to(device)[labels.long()] & (patches > uniform(rng, 0.8, 1.8))
+    brightest = 5.0 if contrast == "fat_suppressed" else 1.5
+    greys = smooth_field(coarse, integer(rng, 3, 8), rng, device)
+    grey = marrow * uniform(rng, 0.0, brightest) * torch.exp(0.3 * doubled(greys)[0])
+    return torch.where(where, grey, signal)
 
 
 def _half(shape: torch.Size) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ class Card:
         Whether the network's doubt is settled by the signal of the certain bone.
     border_probability : float
         Where a bone's coarse border lies.
+    beside : tuple of str
+        What the output channels after those are: no bone, but told from it by name, so that it is
+        not taken for bone.
     measured : tuple of str
         Sentences with what was measured, and how.
     """
@@ -47,6 +51,7 @@ class Card:
     coronal_within_deg: float = 45.0
     likeness: bool = False
     border_probability: float = 0.5
+    beside: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
 
 
@@ -66,7 +71,7 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         If the network has another number of labels than the card.
     """
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    count = stored["network"]["out_channels"] - 1
+    count = stored["network"]["out_channels"] - 1 - len(card.beside)
     if not count == len(card.labels) == len(card.smallest_ml):
         raise BadSettings(
             f"{count} labels, as the network has",
@@ -78,10 +83,11 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         {"label": number, "name": name, "snomed_code": code, "meaning": meaning}
         for number, (name, code, meaning) in enumerate(card.labels, start=1)
     ]
+    channels = [*(name for name, _, _ in card.labels), *card.beside]
     minutes = stored["trained_s"] / 60
     metadata = {
         "task": "bones in MR images of any contrast",
-        "network_data_format": _data_format(labels),
+        "network_data_format": _data_format(channels),
         "labels": labels,
     }
     multiple = 1
@@ -107,9 +113,9 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
 
 def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float]) -> str:
     """Return the model card."""
+    names = [*(name for name, _, _ in card.labels), *card.beside]
     scores = ", ".join(
-        f"{card.labels[int(key.rpartition('_')[2]) - 1][0]} {value:.2f}"
-        for key, value in dice.items()
+        f"{names[int(key.rpartition('_')[2]) - 1]} {value:.2f}" for key, value in dice.items()
     )
     lines = [
         f"# {card.name}",
@@ -137,8 +143,8 @@ def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float
     return "\n".join(lines)
 
 
-def _data_format(labels: list[dict[str, Any]]) -> dict[str, Any]:
-    channels = {"0": "background"} | {str(row["label"]): row["name"] for row in labels}
+def _data_format(names: list[str]) -> dict[str, Any]:
+    channels = {str(n): name for n, name in enumerate(["background", *names])}
     image = {
         "type": "image",
         "format": "magnitude",

@@ -35,6 +35,10 @@ class View:
         Share of the samples in which any tissue has any grey, whatever physics says.
     turn_rad : float
         Spread of the turns about each axis.
+    side_bend_deg : float
+        Spread of two bends to the side, as in scoliosis, and of the twist that comes with them.
+    warp_mm : float
+        Largest size of the slow warp between one body and another.
     spacing_mm : float
         Of the network's grid; tissue is painted at half of it.
     flatten : bool
@@ -49,6 +53,8 @@ class View:
     coil: float = 0.0
     free: float = 0.4
     turn_rad: float = 0.17
+    side_bend_deg: float = 0.0
+    warp_mm: float = 5.0
     spacing_mm: float = 2.0
     flatten: bool = False
 
@@ -104,6 +110,32 @@ def flex(points_mm: Tensor, angle_rad: float, reach_mm: float = 12.0) -> Tensor:
     return torch.stack([x, c * y - s * z, s * y + c * z])
 
 
+def bend_aside(points_mm: Tensor, angle_rad: float, height_mm: float, reach_mm: float) -> Tensor:
+    """Bend a spine to the side, and twist it, about a point of its axis.
+
+    Parameters
+    ----------
+    points_mm : Tensor, shape (3, ...)
+        Relative to the middle of the spine; z up.
+    angle_rad : float
+        Turn of what lies below against what lies above, about the front-back axis; the bend itself
+        is twisted by half of it about the spine's own axis, as scoliotic spines are.
+    height_mm : float
+        Of the bend.
+    reach_mm : float
+        Half the height over which the turn fades in.
+    """
+    x, y, z = points_mm
+    below = torch.sigmoid((height_mm - z) / (reach_mm / 2.5))
+    z = z - height_mm
+    c, s = torch.cos(angle_rad * below), torch.sin(angle_rad * below)
+    x, z = c * x - s * z, s * x + c * z + height_mm
+    # Greatest at the bend: the ends of a curve are not twisted.
+    twist = 0.5 * angle_rad * 4 * below * (1 - below)
+    c, s = torch.cos(twist), torch.sin(twist)
+    return torch.stack([c * x - s * y, s * x + c * y, z])
+
+
 def random_points(
     shape: tuple[int, int, int], rng: torch.Generator, device: str, view: View
 ) -> Tensor:
@@ -116,9 +148,14 @@ def random_points(
         tilt = view.tilt_mean_rad + float(normal(rng, view.tilt_rad, "cpu"))
         linear = linear @ _turn(0, tilt, device)
     points = torch.einsum("ij,jxyz->ixyz", linear, points)
-    for knots, size_mm in ((4, uniform(rng, 0.0, 5.0)), (8, uniform(rng, 0.0, 1.8))):
+    for knots, size_mm in ((4, uniform(rng, 0.0, view.warp_mm)), (8, uniform(rng, 0.0, 1.8))):
         field = smooth_field(shape, knots, rng, device, channels=3)
         points = points + size_mm * field
+    if view.side_bend_deg:
+        for side in (1, -1):  # a curve and the one that balances it
+            angle = side * abs(float(normal(rng, math.radians(view.side_bend_deg), "cpu")))
+            height_mm = float(normal(rng, 50.0, "cpu"))
+            points = bend_aside(points, angle, height_mm, uniform(rng, 25.0, 60.0))
     return flex(points, math.radians(float(normal(rng, 7.0, "cpu"))), view.bend_mm)
 
 

@@ -46,6 +46,8 @@ class SourceGroup:
     coil: float = 0.0
     free: float = 0.4
     turn_rad: float = 0.17
+    side_bend_deg: float = 0.0
+    warp_mm: float = 5.0
 
     @property
     def view(self) -> View:

@@ -55,6 +55,9 @@ SHAFTS = ("femur", "tibia", "fibula", "humerus")  # their cortex thickens away f
 LIKE = {"fat_pad": "fat", "annulus": "meniscus", "cord": "nerve"}
 MUSCLES = ("muscle_a", "muscle_b", "muscle_c", "muscle_d")
 
+# Where there may be anything: bowel, vessels, scars.
+SOFT = ("fat", *MUSCLES, "organ_a", "organ_b", "organ_c")
+
 
 def label_table(targets: tuple[str, ...]) -> list[int]:
     """Return the network's label of each tissue number.

@@ -8,9 +8,23 @@ import pytest
 import torch
 
 from bmepipe.training.acquisition import acquire, gaussian_rows, slice_rows
-from bmepipe.training.appearance import CONTRASTS, add_cortex, dress, paint
+from bmepipe.training.appearance import (
+    CONTRASTS,
+    add_cortex,
+    banded,
+    cluttered,
+    dress,
+    paint,
+)
 from bmepipe.training.chance import noise, smooth_field
-from bmepipe.training.geometry import View, doubled, flex, random_affine, random_points
+from bmepipe.training.geometry import (
+    View,
+    bend_aside,
+    doubled,
+    flex,
+    random_affine,
+    random_points,
+)
 from bmepipe.training.samples import SourceGroup, altered, load_groups, mirrored, samples, stack
 from bmepipe.training.sources import Source
 from bmepipe.training.synthesis import Sample, look_up, pack, synthesise, synthesise_several
@@ -143,6 +157,56 @@ def test_flexing_turns_what_lies_below_the_joint_only() -> None:
     torch.testing.assert_close(bent[:, 0], points[:, 0], atol=1e-3, rtol=0)
     assert float(bent[1, 1]) == pytest.approx(100 * math.sin(0.5), abs=0.1)
     torch.testing.assert_close(bent.norm(dim=0), points.norm(dim=0))
+
+
+def test_a_bend_to_the_side_turns_what_lies_below_and_twists_the_bend() -> None:
+    points = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 10.0], [150.0, -100.0, 20.0]])
+    bent = bend_aside(points, 0.3, 20.0, 25.0)
+    torch.testing.assert_close(bent[:, 0], points[:, 0], atol=1e-3, rtol=0)
+    # 120 mm below the bend.
+    assert bent[:, 1].tolist() == pytest.approx(
+        [120 * math.sin(0.3), 0.0, 20 - 120 * math.cos(0.3)], abs=0.1
+    )
+    # In the bend itself nothing but the twist, about the spine's own axis.
+    assert bent[:, 2].tolist() == pytest.approx(
+        [-10 * math.sin(0.15), 10 * math.cos(0.15), 20.0], abs=0.1
+    )
+
+
+def test_a_spine_that_bends_and_warps_differs_from_one_that_does_not() -> None:
+    plain = random_points(SHAPE, generator(4), "cpu", View())
+    bent = random_points(SHAPE, generator(4), "cpu", View(side_bend_deg=10.0))
+    warped = random_points(SHAPE, generator(4), "cpu", View(warp_mm=10.0))
+    assert float((bent - plain).norm(dim=0).max()) > 2
+    assert float((warped - plain).norm(dim=0).max()) > 1
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_bands_of_disease_lie_along_cartilage_only(contrast: str) -> None:
+    labels = torch.full((12, 12, 40), TISSUES["femur"], dtype=torch.int16)
+    labels[:, :, 4] = TISSUES["cartilage"]
+    seen = 0.0
+    for seed in range(12):
+        change = torch.zeros((1, 12, 12, 40))
+        made = banded(change, labels, 0.8, contrast, generator(seed), "cpu")
+        assert not made[..., 13:].any()  # 14 mm and one voxel of softening
+        assert float((0.8 + made).min()) >= -1e-6
+        seen = max(seen, float(made.abs().max()))
+    assert seen > 0.05
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_clutter_leaves_bones_and_joints_alone(contrast: str) -> None:
+    labels = torch.full((24, 24, 24), TISSUES["fat"], dtype=torch.int16)
+    labels[:12], labels[12:14] = TISSUES["femur"], TISSUES["cortex"]
+    labels[14:16] = TISSUES["cartilage"]
+    signal = torch.rand(labels.shape, generator=generator(0))
+    changed = 0
+    for seed in range(6):
+        made = cluttered(signal, labels, 0.8, contrast, generator(seed), "cpu")
+        assert torch.equal(made[:16], signal[:16])
+        changed += int(not torch.equal(made, signal))
+    assert changed
 
 
 def test_one_position_is_painted_in_several_contrasts(joint: Source) -> None:

@@ -6,12 +6,14 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bmepipe.errors import BadSettings
 from bmepipe.models.bundle import load_bundle
 from bmepipe.models.network import build_network
+from bmepipe.models.seen import predict
 from bmepipe.training.export import Card, export_bundle
 from bmepipe.training.recipe import read_recipe, train_from_file
 from bmepipe.training.samples import SourceGroup, validation_set
@@ -171,6 +173,22 @@ def test_a_card_of_another_network_is_refused(config: TrainConfig, tmp_path: Pat
     assert not (tmp_path / CARD.name).exists()
 
 
+def test_what_is_told_from_bone_by_name_is_background(config: TrainConfig, tmp_path: Path) -> None:
+    card = replace(CARD, labels=CARD.labels[:1], smallest_ml=(1.0,), beside=("disc",))
+    bundle = load_bundle(export_bundle(train(config, tmp_path, minutes=0.0), card, tmp_path))
+    signal = torch.rand((16, 24, 20), generator=torch.Generator().manual_seed(1)).numpy()
+    inside = np.ones(signal.shape, bool)
+    inside[:3] = False
+    seen = predict(bundle, [signal], inside)
+    assert seen.shape == (1, 2, 16, 24, 20)
+    torch.testing.assert_close(seen.sum(1), torch.ones(1, 16, 24, 20))
+    assert not seen[:, 1, :3].any()
+    # The same weights with the disc as a bone: what is new is background.
+    both = predict(replace(bundle, labels={1: "femur", 2: "disc"}), [signal], inside)
+    torch.testing.assert_close(seen[:, 1], both[:, 1])
+    torch.testing.assert_close(seen[:, 0], both[:, 0] + both[:, 2])
+
+
 RECIPE = """
 shapes = [[16, 24, 20]]
 out_channels = 3
@@ -227,7 +245,8 @@ def test_a_missing_settings_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("bones_*.toml")), ids=lambda path: path.stem)
 def test_the_shipped_settings_can_be_read(path: Path) -> None:
     config, card = read_recipe(path)
-    assert config.out_channels - 1 == len(card.labels) == len(card.smallest_ml)
+    channels = config.out_channels - 1 - len(card.beside)
+    assert channels == len(card.labels) == len(card.smallest_ml)
     stride = 1
     for each in config.strides:
         stride *= each
