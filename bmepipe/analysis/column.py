@@ -113,8 +113,7 @@ def split_vertebrae(
     come apart at a higher certainty: a core is split where two parts of `least_part_ml` lie
     `least_step_mm` apart. Every voxel then goes to the body that floods it first.
     """
-    depth = ndimage.distance_transform_edt(np.pad(vertebrae, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
-    depth = depth * spacing_mm
+    depth = _depth_mm(vertebrae, spacing_mm)
     voxel_ml = spacing_mm**3 / 1000
     cores = _parts(depth > column.core_depth_mm, column.least_core_ml / voxel_ml)
     if certainty is not None:
@@ -124,6 +123,12 @@ def split_vertebrae(
         return np.zeros(vertebrae.shape, np.int32)
     height = -depth if certainty is None else -certainty * np.minimum(depth, column.core_depth_mm)
     return watershed(height, cores, mask=vertebrae).astype(np.int32)
+
+
+def _depth_mm(mask: NDArray[np.bool_], spacing_mm: float) -> NDArray[np.float64]:
+    """Return the depth below the mask's surface; the field's ends are none."""
+    padded = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))
+    return np.asarray(padded[1:-1, 1:-1, 1:-1] * spacing_mm)
 
 
 def _parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.int32]:
@@ -185,6 +190,26 @@ def without_next(bodies: NDArray[np.int32], column: Column = LUMBAR) -> NDArray[
             beyond = np.arange(len(areas)) >= neck
             return np.where((bodies == last) & beyond[::sign], 0, bodies)
     return bodies
+
+
+def half_taken(
+    vertebrae: NDArray[np.bool_],
+    sacrum: NDArray[np.bool_],
+    spacing_mm: float,
+    column: Column = LUMBAR,
+) -> NDArray[np.bool_]:
+    """Return the sacrum's voxels in parts of the column that are vertebrae for the most part.
+
+    A disc parts L5 from the sacrum, so that a body is one or the other as a whole.
+    """
+    both = vertebrae | sacrum
+    depth_mm = _depth_mm(both, spacing_mm)
+    cores = _parts(depth_mm > column.core_depth_mm, 1)
+    parts = watershed(-depth_mm, cores, mask=both)
+    sizes = np.bincount(parts.ravel())
+    doubtful = np.bincount(parts[sacrum], minlength=len(sizes)) < 0.5 * sizes
+    doubtful[0] = False
+    return doubtful[parts] & sacrum
 
 
 def piece_of_s1(

@@ -15,6 +15,7 @@ from bmepipe.analysis.column import (
     Column,
     between_s1_and_s2,
     column_of,
+    half_taken,
     is_anchored,
     left_over_of_s1,
     name_levels,
@@ -108,11 +109,16 @@ def _name_vertebrae(
 ) -> None:
     """Write the vertebrae's labels into `found`."""
     anchor = (kinds == kind_of.get(column.anchor, 0)) & (kinds > 0)
-    bodies = split_vertebrae(kinds == kind_of["vertebra"], spacing_mm, certainty, column)
+    vertebrae = kinds == kind_of["vertebra"]
+    if column.anchor == "sacrum":
+        taken = half_taken(vertebrae, anchor, spacing_mm, column)
+        vertebrae, anchor = vertebrae | taken, anchor & ~taken
+        found[taken] = 0
+    bodies = split_vertebrae(vertebrae, spacing_mm, certainty, column)
     bodies = without_next(bodies, column)
     if column.anchor == "sacrum":
         first = piece_of_s1(bodies, anchor, spacing_mm)
-        first |= left_over_of_s1((kinds == kind_of["vertebra"]) & (bodies == 0), anchor, spacing_mm)
+        first |= left_over_of_s1(vertebrae & (bodies == 0), anchor, spacing_mm)
         anchor |= first
         bodies[first] = 0
         anchor |= between_s1_and_s2(anchor, kinds == 0, spacing_mm)

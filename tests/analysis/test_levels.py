@@ -5,6 +5,7 @@ import numpy as np
 from bmepipe.analysis.column import (
     CERVICAL,
     between_s1_and_s2,
+    half_taken,
     left_over_of_s1,
     name_levels,
     split_vertebrae,
@@ -183,6 +184,22 @@ def test_a_piece_of_s1_taken_for_a_vertebra_joins_the_sacrum() -> None:
     assert labels[30, 33, 15] == numbers["sacrum"]
     assert labels[30, 32, 31] == numbers["L5"]
     assert labels[30, 33, 48] == numbers["L4"]
+
+
+def test_a_vertebra_is_not_half_a_sacrum() -> None:
+    kinds, site = column(), load_site("lumbar")
+    kinds[20:40, 25:32, 25:37] = 6  # the back of L5
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    assert (labels[21:39, 26:39, 26:36] == numbers["L5"]).all()
+    assert labels[30, 20, 10] == numbers["sacrum"]
+
+
+def test_a_sacrum_keeps_what_is_more_than_half_its_own() -> None:
+    kinds = column()
+    kinds[20:40, 10:16, 4:23] = 5  # a third of the sacrum that was taken for a vertebra
+    assert not half_taken(kinds == 5, kinds == 6, STEP_MM).any()
+    assert not half_taken(kinds == 5, np.zeros(kinds.shape, bool), STEP_MM).any()
 
 
 def test_without_a_sacrum_vertebrae_are_numbered_from_the_top() -> None:
