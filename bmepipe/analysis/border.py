@@ -16,6 +16,7 @@ from bmepipe.volume import Grid, Volume
 
 FRINGE_RADIUS_MM, FRINGE_DEPTH_MM = 1.5, 3.0
 FAINT_PROBABILITY, FAINT_MM = 0.35, 2.0
+SPLINTER_MM3, SPLINTER_SHARE = 100.0, 0.05
 LEVEL_REACH_MM = 4.0  # Gaussian within which a lesion's own level is averaged
 
 
@@ -122,6 +123,36 @@ def without_specks(
         if large[number]:
             large[number] = slice_area_mm2(labels[box] == number, grid) >= least_area_mm2
     return large[labels]
+
+
+def without_splinters(
+    edema: NDArray[np.bool_], candidates: NDArray[np.bool_], grid: Grid
+) -> NDArray[np.bool_]:
+    """Return edema without small parts that the cut has split off a much larger one.
+
+    What was one candidate and is now a lesion and a crumb beside it is one lesion, drawn a little
+    too small; as a lesion of its own the crumb would be false. Parts are kept from `SPLINTER_MM3`
+    or `SPLINTER_SHARE` of the candidate's largest part on.
+
+    Parameters
+    ----------
+    edema : ndarray of bool
+    candidates : ndarray of bool, same shape
+        Before anything was cut.
+    grid : Grid
+    """
+    everywhere = np.ones((3, 3, 3))
+    parents, _ = ndimage.label(candidates | edema, everywhere)
+    parts, count = ndimage.label(edema, everywhere)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    parent_of = np.zeros(count + 1, int)
+    parent_of[parts[edema]] = parents[edema]
+    largest = np.zeros(parents.max() + 1, int)
+    np.maximum.at(largest, parent_of[1:], sizes[1:])
+    kept = sizes * grid.voxel_ml * 1000 >= SPLINTER_MM3
+    kept |= sizes >= SPLINTER_SHARE * largest[parent_of]
+    kept[0] = False
+    return kept[parts]
 
 
 def pieces_by_bone(

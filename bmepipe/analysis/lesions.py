@@ -17,6 +17,7 @@ from bmepipe.analysis.border import (
     widened,
     without_fringes,
     without_specks,
+    without_splinters,
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
@@ -154,6 +155,7 @@ def find_lesions(
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
+    edema = without_splinters(edema, kept, bones.grid)
     edema, beside = beside_plates(edema, [*rejected, *more], bones.grid)
     more += beside
     more += _faded(kept, edema, more)

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.border import FAINT_MM, FAINT_PROBABILITY, pieces_by_bone, widened
+from bmepipe.analysis.border import (
+    FAINT_MM,
+    FAINT_PROBABILITY,
+    SPLINTER_MM3,
+    pieces_by_bone,
+    widened,
+    without_splinters,
+)
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import Marrow
@@ -32,6 +39,27 @@ def test_faint_marrow_joins_within_its_reach_in_mm_and_never_outside_the_bone() 
     assert not wide[24].any()
     assert not wide[22 + round(FAINT_MM / 0.5) :].any()
     assert not wide[:, :, [1, 3]].any()  # the next slices are 3 mm away
+
+
+def test_a_crumb_that_was_cut_off_a_lesion_is_none_of_its_own() -> None:
+    grid = Grid((40, 40, 8), np.diag([0.5, 0.8, 3.0, 1.0]))  # 1.2 mm3 a voxel
+    edema = np.zeros(grid.shape, bool)
+    edema[2:22, 2:22, 2:6] = True  # 1920 mm3
+    edema[24:28, 2:7, 2] = True  # 24 mm3, of the same candidate
+    edema[24:28, 10:20, 2:5] = True  # 144 mm3, of the same candidate: a lesion beside it
+    edema[34:37, 30:36, 3] = True  # 22 mm3, alone
+    candidates = edema.copy()
+    candidates[2:28, 2:22, 2:6] = True
+    kept = without_splinters(edema, candidates, grid)
+    crumb = np.zeros(grid.shape, bool)
+    crumb[24:28, 2:7, 2] = True
+    assert crumb.sum() * 1.2 < SPLINTER_MM3
+    np.testing.assert_array_equal(kept, edema & ~crumb)
+    # Beside a lesion hardly larger than itself, a small one is no crumb.
+    small = np.zeros(grid.shape, bool)
+    small[2:6, 2:6, 2], small[8:12, 2:6, 2] = True, True
+    assert (without_splinters(small, np.ones(grid.shape, bool), grid) == small).all()
+    assert not without_splinters(small & False, candidates, grid).any()
 
 
 def test_low_best_and_high_drawings_hold_each_other(scene, knee):
