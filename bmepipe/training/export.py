@@ -115,7 +115,9 @@ def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float
     """Return the model card."""
     names = [*(name for name, _, _ in card.labels), *card.beside]
     scores = ", ".join(
-        f"{names[int(key.rpartition('_')[2]) - 1]} {value:.2f}" for key, value in dice.items()
+        f"{names[int(key.rpartition('_')[2]) - 1]} {value:.2f}"
+        for key, value in dice.items()
+        if not math.isnan(value)  # no held-out sample shows it
     )
     lines = [
         f"# {card.name}",
