@@ -278,10 +278,19 @@ def is_anchored(
     levels were wrong by one. In full views it has 1.8 to 4.4 times a vertebral body's volume.
     """
     volume_ml = np.count_nonzero(anchor) * spacing_mm**3 / 1000
+    least = column.least_anchor_share * _usual_size(bodies)
+    return bool(volume_ml >= column.least_anchor_ml and np.count_nonzero(anchor) >= least)
+
+
+def is_whole(bodies: NDArray[np.int32], anchor: NDArray[np.bool_], column: Column = LUMBAR) -> bool:
+    """Say whether the anchor is as large beside the bodies as one that is not cut."""
+    return bool(np.count_nonzero(anchor) >= column.whole_anchor_share * _usual_size(bodies))
+
+
+def _usual_size(bodies: NDArray[np.int32]) -> float:
+    """Return the median body's voxels; 0 without a body."""
     sizes = np.bincount(bodies.ravel())[1:]
-    sizes_ml = sizes[sizes > 0] * spacing_mm**3 / 1000
-    usual_ml = float(np.median(sizes_ml)) if len(sizes_ml) else 0.0
-    return bool(volume_ml >= max(column.least_anchor_ml, column.least_anchor_share * usual_ml))
+    return float(np.median(sizes[sizes > 0])) if sizes.any() else 0.0
 
 
 def name_levels(

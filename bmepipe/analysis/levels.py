@@ -17,6 +17,7 @@ from bmepipe.analysis.column import (
     column_of,
     half_taken,
     is_anchored,
+    is_whole,
     left_over_of_s1,
     name_levels,
     number_from_top,
@@ -110,11 +111,14 @@ def _name_vertebrae(
     """Write the vertebrae's labels into `found`."""
     anchor = (kinds == kind_of.get(column.anchor, 0)) & (kinds > 0)
     vertebrae = kinds == kind_of["vertebra"]
+    bodies = split_vertebrae(vertebrae, spacing_mm, certainty, column)
     if column.anchor == "sacrum":
         taken = half_taken(vertebrae, anchor, spacing_mm, column)
-        vertebrae, anchor = vertebrae | taken, anchor & ~taken
-        found[taken] = 0
-    bodies = split_vertebrae(vertebrae, spacing_mm, certainty, column)
+        # What is left must still be a sacrum: else it was S1 that is half called a vertebra.
+        if taken.any() and is_whole(bodies, anchor & ~taken, column):
+            vertebrae, anchor = vertebrae | taken, anchor & ~taken
+            found[taken] = 0
+            bodies = split_vertebrae(vertebrae, spacing_mm, certainty, column)
     bodies = without_next(bodies, column)
     if column.anchor == "sacrum":
         first = piece_of_s1(bodies, anchor, spacing_mm)

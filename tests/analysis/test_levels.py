@@ -189,10 +189,20 @@ def test_a_piece_of_s1_taken_for_a_vertebra_joins_the_sacrum() -> None:
 def test_a_vertebra_is_not_half_a_sacrum() -> None:
     kinds, site = column(), load_site("lumbar")
     kinds[20:40, 25:32, 25:37] = 6  # the back of L5
+    kinds[14:46, 8:30, 4:23] = 6  # a sacrum in full view
     labels = site_bones(kinds, NAMES, site, STEP_MM)
     numbers = {bone.name: bone.label for bone in site.bones}
     assert (labels[21:39, 26:39, 26:36] == numbers["L5"]).all()
     assert labels[30, 20, 10] == numbers["sacrum"]
+
+
+def test_where_little_of_a_sacrum_is_in_view_a_half_is_left_to_it() -> None:
+    kinds, site = column(), load_site("lumbar")
+    kinds[:, :, :14][kinds[:, :, :14] == 6] = 0  # a body's volume is left: no whole sacrum
+    kinds[20:40, 25:32, 25:37] = 6  # so that this body may be S1
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    sacrum = next(bone.label for bone in site.bones if bone.name == "sacrum")
+    assert (labels[21:39, 26:31, 26:36] == sacrum).all()
 
 
 def test_a_sacrum_keeps_what_is_more_than_half_its_own() -> None:
