@@ -174,7 +174,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
-    coarse = _believable(coarse, kinds, certainty, bundle, site)
+    coarse = _believable(coarse, kinds, probability, bundle, site)
     native = {
         int(label): from_network(
             probability_of(coarse == label, kinds, probability),
@@ -206,7 +206,7 @@ def even(
 def _believable(
     labels: NDArray[np.uint8],
     kinds: NDArray[np.uint8],
-    certainty: NDArray[np.float32],
+    probability: NDArray[np.float32],
     bundle: Bundle,
     site: Site,
 ) -> NDArray[np.uint8]:
@@ -218,6 +218,7 @@ def _believable(
         If none can; it tells what kinds of bone were seen instead.
     """
     believed = np.zeros_like(labels)
+    certainty = probability.max(0)
     doubtful = []
     for bone in site.bones:
         largest = largest_piece(labels == bone.label)
@@ -232,8 +233,16 @@ def _believable(
             believed[largest] = bone.label
     if not believed.any():
         seen = [*doubtful, *_other_kinds(kinds, bundle, site)]
-        raise NoBonesFound(_expected(site), "; ".join(seen) or "no bone at all", _remedy(site))
+        got = "; ".join(seen) or f"no bone at all, {_surest(probability, bundle)}"
+        raise NoBonesFound(_expected(site), got, _remedy(site))
     return believed
+
+
+def _surest(probability: NDArray[np.float32], bundle: Bundle) -> str:
+    """Return which kind of bone is most probable anywhere, though not enough to be seen."""
+    highest = probability[1:].reshape(len(probability) - 1, -1).max(1)
+    kind = int(highest.argmax())
+    return f"nowhere more than {bundle.labels[kind + 1]} at confidence {highest[kind]:.2f}"
 
 
 def _other_kinds(kinds: NDArray[np.uint8], bundle: Bundle, site: Site) -> list[str]:
