@@ -22,8 +22,7 @@ MOST_OUTSIDE = 2.0  # residual of fat outside the bones against marrow's; 0.75 t
 LEAST_FAILED_ML = 0.3
 PLAIN_RADIUS_MM = 3.0
 PLAIN_T1, PLAIN_EXCESS = 0.85, 1.5  # of the fat nearby; of what weak suppression explains
-PLAIN_RESIDUAL = 1.6  # above, little tells water from fat: it must exceed what fat explains by far
-PLAIN_BY_FAR = 4.0
+PLAIN_RESIDUAL = 1.6  # above, too little tells water from fat
 VOID_T1_RATIO = 0.12  # of marrow; cortex and sclerosis inside marrow keep 0.2 and more
 LEAST_VOID_ML = 0.3
 VOID_RADIUS_MM = 2.5  # half of a cortex is thinner
@@ -173,7 +172,6 @@ def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:
     if not around.any():
         return np.zeros(bones.grid.shape, bool)
     plain = plain_edema(t1, t2fs, bone, fat & bone, both * usual) & ~(both > PLAIN_RESIDUAL)
-    plain |= plain_edema(t1, t2fs, bone, fat & bone, both * usual, PLAIN_BY_FAR)
     return enlarged(around & ~plain, bones) & (bones.data > 0)
 
 
@@ -183,18 +181,17 @@ def plain_edema(
     bone: NDArray[np.bool_],
     fat: NDArray[np.bool_],
     residual: NDArray[np.float64],
-    excess: float = PLAIN_EXCESS,
 ) -> NDArray[np.bool_]:
     """Return what weak suppression does not explain, and the blocks around it.
 
     Darker than the fat nearby on T1, and brighter on the fat-suppressed series than fat of that T1
-    signal would be, `excess` times: water. Where suppression is weak a little more is enough; where
-    it failed, the signal of fat hides all that does not exceed it by far.
+    signal would be: water. Only where suppression is weak may it be told so; where it failed, the
+    signal of fat hides all else.
     """
     weight, nearby = near_fat(1.0, fat, t1.grid), near_fat(t1.data, fat, t1.grid)
     with np.errstate(invalid="ignore"):
         dark = bone & (t1.data * weight < PLAIN_T1 * nearby)
-        water = dark & (t2fs.data > excess * residual * t1.data)
+        water = dark & (t2fs.data > PLAIN_EXCESS * residual * t1.data)
     core = depth_mm(water, t1.grid.spacing_mm) > PLAIN_RADIUS_MM
     return ndimage.binary_dilation(ndimage.binary_propagation(core, mask=water))
 

@@ -64,9 +64,7 @@ def test_failed_suppression_is_left_out_and_said(scene, knee):
     assert "fat suppression failed: femur" in notes[0]
 
 
-def weakly_suppressed(
-    lesion_at_mm: float, signal: float = 420.0
-) -> tuple[Pair, Volume, np.ndarray]:
+def weakly_suppressed(lesion_at_mm: float) -> tuple[Pair, Volume, np.ndarray]:
     """A shaft in fat, suppression failing towards its left end, and a ball of edema somewhere."""
     grid = Grid((120, 50, 16), np.diag([1.0, 1.1, 3.0, 1.0]))
     x, y, z = np.moveaxis(np.indices(grid.shape).T * grid.spacing_mm, -1, 0).transpose(0, 3, 2, 1)
@@ -74,7 +72,7 @@ def weakly_suppressed(
     edema = (x - lesion_at_mm) ** 2 + (y - 27) ** 2 + (z - 23) ** 2 < 8**2
     residual = 1 + 3 / (1 + np.exp((x - 30) / 5))
     t1 = np.where(edema, 300.0, 500.0)
-    t2fs = np.where(edema, signal, 100.0 * residual)
+    t2fs = np.where(edema, 420.0, 100.0 * residual)
     noise = np.random.default_rng(5).normal(0, 6, (2, *grid.shape))
     pair = Pair(
         Volume(np.asfortranarray(t2fs + noise[0], np.float32), grid),
@@ -100,14 +98,6 @@ def test_what_shines_where_suppression_failed_is_not_judged():
     pair, bones, edema = weakly_suppressed(lesion_at_mm=16.0)
     failed = suppression_failure(pair, bones)
     assert failed[edema].mean() > 0.95
-
-
-def test_what_fat_cannot_explain_by_far_is_judged_even_where_suppression_failed():
-    # Fat of this T1 signal would show some 240 there.
-    pair, bones, edema = weakly_suppressed(lesion_at_mm=16.0, signal=1300.0)
-    failed = suppression_failure(pair, bones)
-    assert failed[edema].mean() < 0.15
-    assert failed[:22][(bones.data > 0)[:22] & ~edema[:22]].mean() > 0.7
 
 
 def test_a_void_is_left_out_and_said(scene, knee):
