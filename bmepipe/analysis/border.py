@@ -10,6 +10,7 @@ from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.depth import depth_mm, opened
 from bmepipe.analysis.marrow import Marrow
+from bmepipe.analysis.parts import pieces_of
 from bmepipe.analysis.region import widen
 from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
@@ -141,16 +142,11 @@ def without_splinters(
         Before anything was cut.
     grid : Grid
     """
-    everywhere = np.ones((3, 3, 3))
-    parents, _ = ndimage.label(candidates | edema, everywhere)
-    parts, count = ndimage.label(edema, everywhere)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    parent_of = np.zeros(count + 1, int)
-    parent_of[parts[edema]] = parents[edema]
-    largest = np.zeros(parents.max() + 1, int)
-    np.maximum.at(largest, parent_of[1:], sizes[1:])
+    parts, _ = pieces_of(edema)
+    parents, _ = pieces_of(candidates | edema)
+    sizes, largest = _sizes(parts, parents)
     kept = sizes * grid.voxel_ml * 1000 >= SPLINTER_MM3
-    kept |= sizes >= SPLINTER_SHARE * largest[parent_of]
+    kept |= sizes >= SPLINTER_SHARE * largest
     kept[0] = False
     return kept[parts]
 
@@ -163,16 +159,21 @@ def pieces_by_bone(
     Without what an outline splits off a lesion, its specks in a neighbouring bone. The largest
     piece of a lesion stays, however small it is.
     """
-    everywhere = np.ones((3, 3, 3))
-    whole, _ = ndimage.label(edema, everywhere)
+    whole, _ = pieces_of(edema)
     pieces = np.zeros(edema.shape, np.int32)
     for label in np.unique(bones.data[edema]):
-        part, _ = ndimage.label(edema & (bones.data == label), everywhere)
+        part, _ = pieces_of(edema & (bones.data == label))
         pieces[part > 0] = part[part > 0] + pieces.max()
-    sizes = np.bincount(pieces.ravel())
-    lesion_of = np.zeros(len(sizes), int)
-    lesion_of[pieces[edema]] = whole[edema]
-    largest = np.zeros(whole.max() + 1, int)
-    np.maximum.at(largest, lesion_of[1:], sizes[1:])
-    kept = (sizes * bones.grid.voxel_ml * 1000 >= min_lesion_mm3) | (sizes == largest[lesion_of])
+    sizes, largest = _sizes(pieces, whole)
+    kept = (sizes * bones.grid.voxel_ml * 1000 >= min_lesion_mm3) | (sizes == largest)
     return np.where(kept[pieces], pieces, 0)
+
+
+def _sizes(parts: NDArray, wholes: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the voxels of each part, by its number, and of the largest part of the same whole."""
+    sizes = np.bincount(parts.ravel())
+    whole_of = np.zeros(len(sizes), int)
+    whole_of[parts[parts > 0]] = wholes[parts > 0]
+    largest = np.zeros(wholes.max() + 1, int)
+    np.maximum.at(largest, whole_of[1:], sizes[1:])
+    return sizes, largest[whole_of]

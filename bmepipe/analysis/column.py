@@ -5,6 +5,7 @@ Arrays are indexed along the patient's axes: right, front, up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -278,19 +279,23 @@ def is_anchored(
     levels were wrong by one. In full views it has 1.8 to 4.4 times a vertebral body's volume.
     """
     volume_ml = np.count_nonzero(anchor) * spacing_mm**3 / 1000
-    least = column.least_anchor_share * _usual_size(bodies)
+    least = column.least_anchor_share * _usual(sizes_of(bodies))
     return bool(volume_ml >= column.least_anchor_ml and np.count_nonzero(anchor) >= least)
 
 
-def is_whole(bodies: NDArray[np.int32], anchor: NDArray[np.bool_], column: Column = LUMBAR) -> bool:
-    """Say whether the anchor is as large beside the bodies as one that is not cut."""
-    return bool(np.count_nonzero(anchor) >= column.whole_anchor_share * _usual_size(bodies))
+def is_whole(anchor: int, bodies: Sequence[int] | NDArray[np.intp], column: Column) -> bool:
+    """Say whether an anchor is as large beside the bodies, in voxels, as one that is not cut."""
+    return bool(anchor >= column.whole_anchor_share * _usual(bodies))
 
 
-def _usual_size(bodies: NDArray[np.int32]) -> float:
-    """Return the median body's voxels; 0 without a body."""
+def sizes_of(bodies: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return the voxels of each body."""
     sizes = np.bincount(bodies.ravel())[1:]
-    return float(np.median(sizes[sizes > 0])) if sizes.any() else 0.0
+    return sizes[sizes > 0]
+
+
+def _usual(sizes: Sequence[int] | NDArray[np.intp]) -> float:
+    return float(np.median(sizes)) if len(sizes) else 0.0
 
 
 def name_levels(

@@ -22,6 +22,7 @@ from bmepipe.analysis.column import (
     name_levels,
     number_from_top,
     piece_of_s1,
+    sizes_of,
     split_vertebrae,
     without_next,
 )
@@ -115,7 +116,8 @@ def _name_vertebrae(
     if column.anchor == "sacrum":
         taken = half_taken(vertebrae, anchor, spacing_mm, column)
         # What is left must still be a sacrum: else it was S1 that is half called a vertebra.
-        if taken.any() and is_whole(bodies, anchor & ~taken, column):
+        left = int(np.count_nonzero(anchor & ~taken))
+        if taken.any() and is_whole(left, sizes_of(bodies), column):
             vertebrae, anchor = vertebrae | taken, anchor & ~taken
             found[taken] = 0
             bodies = split_vertebrae(vertebrae, spacing_mm, certainty, column)
@@ -160,6 +162,6 @@ def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
         )
     named = [count for name, count in voxels.items() if name in column.names]
     # One vertebra beside a joint is no measure; a user's label map may have no anchor at all.
-    if len(named) > 1 and 0 < anchor < column.whole_anchor_share * np.median(named):
+    if len(named) > 1 and anchor and not is_whole(anchor, named, column):
         return (f"levels to be checked: the {column.anchor_bone} they are counted from is cut",)
     return ()

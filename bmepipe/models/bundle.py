@@ -174,7 +174,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     kinds = probability.argmax(0).astype(np.uint8)
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
-    coarse = _believable(coarse, kinds, probability, bundle, site)
+    coarse = _believable(coarse, kinds, certainty, probability, bundle, site)
     native = {
         int(label): from_network(
             probability_of(coarse == label, kinds, probability),
@@ -206,6 +206,7 @@ def even(
 def _believable(
     labels: NDArray[np.uint8],
     kinds: NDArray[np.uint8],
+    certainty: NDArray[np.float32],
     probability: NDArray[np.float32],
     bundle: Bundle,
     site: Site,
@@ -218,7 +219,6 @@ def _believable(
         If none can; it tells what kinds of bone were seen instead.
     """
     believed = np.zeros_like(labels)
-    certainty = probability.max(0)
     doubtful = []
     for bone in site.bones:
         largest = largest_piece(labels == bone.label)

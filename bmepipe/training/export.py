@@ -54,6 +54,11 @@ class Card:
     beside: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
 
+    @property
+    def channels(self) -> list[str]:
+        """What each output channel after the background is."""
+        return [*(name for name, _, _ in self.labels), *self.beside]
+
 
 def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
     """Write ``root/NAME`` in MONAI bundle shape with half-precision weights; return that folder.
@@ -83,11 +88,10 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
         {"label": number, "name": name, "snomed_code": code, "meaning": meaning}
         for number, (name, code, meaning) in enumerate(card.labels, start=1)
     ]
-    channels = [*(name for name, _, _ in card.labels), *card.beside]
     minutes = stored["trained_s"] / 60
     metadata = {
         "task": "bones in MR images of any contrast",
-        "network_data_format": _data_format(channels),
+        "network_data_format": _data_format(card.channels),
         "labels": labels,
     }
     multiple = 1
@@ -113,9 +117,8 @@ def export_bundle(checkpoint: Path, card: Card, root: Path) -> Path:
 
 def card_text(card: Card, iterations: int, minutes: float, dice: dict[str, float]) -> str:
     """Return the model card."""
-    names = [*(name for name, _, _ in card.labels), *card.beside]
     scores = ", ".join(
-        f"{names[int(key.rpartition('_')[2]) - 1]} {value:.2f}"
+        f"{card.channels[int(key.rpartition('_')[2]) - 1]} {value:.2f}"
         for key, value in dice.items()
         if not math.isnan(value)  # no held-out sample shows it
     )
