@@ -23,7 +23,7 @@ STREAK_RATIO, STREAK_T1_RATIO = 1.7, 0.9  # of faint streaks, fat as much as mar
 FLUID_T1_RATIO = 0.42  # halfway between fluid and intense edema
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
-AWAY, PLATE = "away from the joint", "growth plate"
+AWAY, PLATE, FAINT = "away from the joint", "growth plate", "faint"
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "dot: vessel across the slices, or noise": is_dot,
     "cyst": is_cyst,
     "fluid: CSF, vein or cyst": is_fluid,
-    "faint": is_faint,
+    FAINT: is_faint,
     "in the outermost slice only": lambda c: c.in_end_slice,
 }
 CORES = LOOK_ALIKES.keys() - {

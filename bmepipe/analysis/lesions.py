@@ -21,6 +21,7 @@ from bmepipe.analysis.border import (
 )
 from bmepipe.analysis.candidates import (
     DOT_MM2,
+    FAINT,
     bone_of,
     core_looks_like,
     describe,
@@ -28,6 +29,7 @@ from bmepipe.analysis.candidates import (
     looks_like,
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
+from bmepipe.analysis.depth import near
 from bmepipe.analysis.doubt import (
     CERTAIN,
     EDGE,
@@ -46,6 +48,7 @@ from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.plates import beside_plates, sifted
 from bmepipe.analysis.region import Box
+from bmepipe.analysis.subchondral import faint_at_joint
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -55,6 +58,7 @@ from bmepipe.volume import Grid, Volume
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
+UNSURE_MM = 1.0  # by which the largest drawing of faint edema is wider
 FADED = "faint: nothing is left within its border"
 
 
@@ -156,12 +160,20 @@ def find_lesions(
         low, high = low & likely, high | parts_touching(likely | edema, edema)
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
-    edema, beside = beside_plates(edema, [*rejected, *more], bones.grid)
-    more += beside
-    more += _faded(kept, edema, more)
+    rejected += more
+    others = _but_faint(edema, rejected)
+    candidates = faint_at_joint(probability.data, others, pair, bones, marrow, place, assessable)
+    faint, _ = sift(*candidates, lambda mask, box: judge(mask, box, False))
+    inside = (bones.data > 0) & assessable.data
+    wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & inside
+    edema, low, high = edema | faint, low | (faint & bright), high | wide
+    rejected = [row for row in rejected if row[2] != FAINT or not faint[row[1]][row[0]].any()]
+    edema, beside = beside_plates(edema, rejected, bones.grid)
+    rejected += beside
+    rejected += _faded(kept, edema, rejected)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
-        for mask, box, reason in (*rejected, *more)
+        for mask, box, reason in rejected
     )
     found = number_lesions(
         edema, rule.min_lesion_mm3, rows, probability, bones, marrow, depth, site
@@ -171,8 +183,17 @@ def find_lesions(
         found,
         low=low & edema,
         high=parts_touching(high, edema),
-        vetoed=painted((*rejected, *more), VETO, edema.shape),
+        vetoed=painted(rejected, VETO, edema.shape),
     )
+
+
+def _but_faint(edema: NDArray[np.bool_], rejected: list[Rejected]) -> NDArray[np.bool_]:
+    """Return edema and what was rejected as something else than faint."""
+    known = edema.copy()
+    for mask, box, reason in rejected:
+        if reason != FAINT:
+            known[box] |= mask
+    return known
 
 
 def _faded(
