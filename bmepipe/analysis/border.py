@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
-from bmepipe.analysis.depth import depth_mm, opened
+from bmepipe.analysis.depth import near, opened
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import pieces_of
-from bmepipe.analysis.region import widen
+from bmepipe.analysis.region import around
 from bmepipe.site import Site
 from bmepipe.volume import Grid, Volume
 
@@ -62,7 +62,7 @@ def widened(
     faint = (probability.data >= FAINT_PROBABILITY) & (bones.data > 0) & assessable.data
     if marrow.dark is not None:
         faint &= ~marrow.dark
-    return edema | (faint & (depth_mm(~edema, bones.grid.spacing_mm) <= FAINT_MM))
+    return edema | (faint & near(edema, FAINT_MM, bones.grid.spacing_mm))
 
 
 def without_fringes(
@@ -100,7 +100,7 @@ def cut_at(
     if not bright.any():
         return bright
     reach = tuple(int(3 * LEVEL_REACH_MM / step) + 1 for step in grid.spacing_mm)
-    wide = widen(ndimage.find_objects(bright.astype(np.uint8))[0], reach, grid.shape)
+    wide = around(bright, reach)
     ratio = np.where(bright[wide], marrow.t2fs.ratio[wide], 0).astype(np.float32)
     sigma = [LEVEL_REACH_MM / step for step in grid.spacing_mm]
     cubes, squares = (ndimage.gaussian_filter(ratio**power, sigma, truncate=3) for power in (3, 2))
@@ -117,10 +117,10 @@ def without_specks(
 
     A part is dropped below `min_lesion_mm3`, and if no slice shows `least_area_mm2` of it.
     """
-    labels, _ = ndimage.label(edema, np.ones((3, 3, 3)))
+    labels, boxes = pieces_of(edema)
     large = np.bincount(labels.ravel()) * grid.voxel_ml * 1000 >= min_lesion_mm3
     large[0] = False
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    for number, box in enumerate(boxes, start=1):
         if large[number]:
             large[number] = slice_area_mm2(labels[box] == number, grid) >= least_area_mm2
     return large[labels]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.candidates import AWAY, describe, is_away
 from bmepipe.analysis.contrast import rule_of
-from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.depth import opened
 from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesion_rows import lesion_row
@@ -112,13 +112,7 @@ def differences(
 
     Thinner than twice `DIFFERENCE_MM` within the slice, a difference is left out.
     """
-    either = first ^ second
-    if not either.any():
-        return either
-    core = depth_mm(either, grid.flat_spacing_mm) > DIFFERENCE_MM
-    if not core.any():
-        return core
-    return either & (depth_mm(~core, grid.flat_spacing_mm) <= DIFFERENCE_MM)
+    return opened(first ^ second, DIFFERENCE_MM, grid.flat_spacing_mm)
 
 
 def find_drawn(

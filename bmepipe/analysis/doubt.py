@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.depth import near
 from bmepipe.analysis.parts import Rejected, parts_touching, pieces_of
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
@@ -67,8 +67,7 @@ def without_doubted_parts(
     `LARGE_MM3`.
     """
     likely = edema & (second.data >= PART_DOUBT)
-    far = depth_mm(~likely, grid.spacing_mm) > BELIEVED_MM[sequence_class]
-    doubted = edema & far if likely.any() else edema
+    doubted = edema & ~near(likely, BELIEVED_MM[sequence_class], grid.spacing_mm)
     labels, boxes = pieces_of(doubted)
     sizes_mm3 = np.bincount(labels.ravel()) * grid.voxel_ml * 1000
     large = (sizes_mm3 >= SEEN_MM3) & (sizes_mm3 <= LARGE_MM3)
@@ -89,8 +88,7 @@ def without_unsupported(
     have found a lesion too.
     """
     drawn = parts_touching(second.data >= EDGE, second.data >= CERTAIN)
-    far = depth_mm(~drawn, grid.spacing_mm) > BELIEVED_MM[sequence_class]
-    alone = edema & far if drawn.any() else edema
+    alone = edema & ~near(drawn, BELIEVED_MM[sequence_class], grid.spacing_mm)
     labels, boxes = pieces_of(alone)
     parts = [(labels[box] == n, box, VETO) for n, box in enumerate(boxes, start=1)]
     return edema & ~alone, parts

@@ -9,11 +9,38 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.depth import opened
-from bmepipe.analysis.region import Box
+from bmepipe.analysis.region import Box, around, within
 from bmepipe.volume import Grid
 
+CORNERS = np.ones((3, 3, 3), bool)  # neighbours that share a corner are one part
 THICK_MM = 2.5  # radius; half of a growth plate is thinner
 Rejected = tuple[NDArray[np.bool_], Box, str]  # within its box, and the reason
+
+
+def labelled(
+    mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int32], int]:
+    """Return the numbers of the components of `mask` and how many they are, as `ndimage.label`.
+
+    Only the box around what is marked is looked through: lesions fill little of a scan.
+    """
+    labels = np.zeros(mask.shape, np.int32, order="F")
+    if not mask.any():
+        return labels, 0
+    box = around(mask, (0,) * mask.ndim)
+    labels[box], count = ndimage.label(mask[box], structure)
+    return labels, count
+
+
+def boxes_of(labels: NDArray[np.int32]) -> list[Box | None]:
+    """Return the box of each number, None of one that is not there, as `ndimage.find_objects`."""
+    if not labels.any():
+        return []
+    i, j, k = around(labels > 0, (0, 0, 0))
+    whole = (i, j, k)
+    return [
+        None if box is None else within(box, whole) for box in ndimage.find_objects(labels[whole])
+    ]
 
 
 def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
@@ -28,18 +55,18 @@ def hysteresis(bright: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> tuple[NDA
     >>> labels.tolist(), len(boxes)
     ([[[1, 1, 0, 0, 0]]], 1)
     """
-    labels, count = ndimage.label(bright)
+    labels, count = labelled(bright)
     seeded = np.unique(labels[seeds])
     table = np.zeros(count + 1, np.int32)
     table[seeded[seeded > 0]] = np.arange(1, np.count_nonzero(seeded) + 1)
     labels = table[labels]
-    return labels, [box for box in ndimage.find_objects(labels) if box is not None]
+    return labels, [box for box in boxes_of(labels) if box is not None]
 
 
 def pieces_of(mask: NDArray[np.bool_]) -> tuple[NDArray, list[Box]]:
     """Return labels of the components of `mask`, joined at corners too, and their boxes."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-    return labels, ndimage.find_objects(labels)
+    labels, _ = labelled(mask, CORNERS)
+    return labels, [box for box in boxes_of(labels) if box is not None]
 
 
 def thick_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
@@ -50,7 +77,7 @@ def thick_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
 
 def large_parts(mask: NDArray[np.bool_], grid: Grid, least_ml: float) -> NDArray[np.bool_]:
     """Return the connected parts of `mask` of at least `least_ml`."""
-    labels, _ = ndimage.label(mask)
+    labels, _ = labelled(mask)
     keep = np.bincount(labels.ravel()) * grid.voxel_ml >= least_ml
     keep[0] = False
     return keep[labels]
@@ -62,7 +89,7 @@ def parts_touching(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray
     >>> parts_touching(np.array([[[1, 0, 1]]], bool), np.array([[[0, 0, 1]]], bool)).tolist()
     [[[False, False, True]]]
     """
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    labels, count = labelled(mask, CORNERS)
     keep = np.zeros(count + 1, bool)
     keep[labels[other]] = True
     keep[0] = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Reference:
     spread: NDArray[np.float32]
     levels: Mapping[int, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def ratio(self) -> NDArray[np.float32]:
         """Signal over centre; NaN where there is no reference."""
         return self.signal / self.centre

@@ -21,10 +21,11 @@ def around(mask: NDArray[np.bool_], voxels: Sequence[int]) -> tuple[slice, ...]:
     >>> around(np.array([[0, 0, 0], [0, 0, 1]], bool), (1, 1))
     (slice(0, 2, None), slice(1, 3, None))
     """
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
+    others = [tuple(a for a in range(mask.ndim) if a != axis) for axis in range(mask.ndim)]
+    found = [np.flatnonzero(mask.any(axis=axes)) for axes in others]
     return tuple(
-        slice(max(s.start - n, 0), min(s.stop + n, size))
-        for s, n, size in zip(found, voxels, mask.shape, strict=True)
+        slice(max(int(on[0]) - n, 0), min(int(on[-1]) + 1 + n, size))
+        for on, n, size in zip(found, voxels, mask.shape, strict=True)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,14 +51,15 @@ def write(result: EdemaResult, folder: Path) -> list[Path]:
     Slices are numbered from 1 in the order of the NIfTI files.
     """
     layers = Layers.of(result)
-    paths = [_save(sheet(result, layers), folder / "overlay.png")]
     with_edema = np.flatnonzero(layers.edema.any(axis=(1, 2)))
     if with_edema.size:
         (folder / "overlays").mkdir(exist_ok=True)
-    for index in with_edema:
-        path = folder / "overlays" / f"slice_{index + 1:03d}.png"
-        paths.append(_save(slice_picture(result, layers, int(index)), path))
-    return paths
+    with ThreadPoolExecutor(1) as pool:  # PNG coding leaves the interpreter's lock
+        saved = [pool.submit(_save, sheet(result, layers), folder / "overlay.png")]
+        for index in with_edema:
+            path = folder / "overlays" / f"slice_{index + 1:03d}.png"
+            saved.append(pool.submit(_save, slice_picture(result, layers, int(index)), path))
+        return [each.result() for each in saved]
 
 
 def _save(picture: Image.Image, path: Path) -> Path:
