@@ -16,6 +16,7 @@ from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
+from bmepipe.analysis.untold import untold_note
 from bmepipe.bones import (
     BoneFinder,
     bone_model,
@@ -126,6 +127,10 @@ def analyse(
     with watch.stage("lesions"):
         decision = decide(rule, model, pair, bones, assessable, site, marrow)
     found, probability = decision.found, decision.probability
+    untold = found.untold
+    if untold is not None and untold.any():
+        assessable = assessable.with_data(assessable.data & ~untold)
+        quality_notes = (*quality_notes, untold_note(untold, bones, site))
     with watch.stage("measure"):
         rows = measure(case, pair, bones, assessable, probability, found, site)
     return EdemaResult(

@@ -18,6 +18,7 @@ from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.region import Box
+from bmepipe.analysis.untold import untold_parts, without_untold
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -148,6 +149,8 @@ def find_drawn(
     edge = (probability.data >= EDGE) & inside
     candidates = hysteresis(edge, edge & (probability.data >= CERTAIN))
     edema, rejected = sift(*candidates, judge)
+    edema, untold = without_untold(edema, pair, bones, marrow, depth)
+    rejected += untold
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
         for mask, box, reason in rejected
@@ -157,4 +160,9 @@ def find_drawn(
     )
     edema = found.edema.data
     low, high = ((probability.data >= level) & inside for level in BAND)
-    return replace(found, low=low & edema, high=parts_touching(high, edema) | edema)
+    return replace(
+        found,
+        low=low & edema,
+        high=parts_touching(high, edema) | edema,
+        untold=untold_parts(rejected, pair, bones, marrow),
+    )

@@ -9,33 +9,40 @@ from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.doubt import SEEN_MM3
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import pieces_of
+from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid
 
 LEAST_OF_NETWORK, LEAST_OF_RULE = 0.5, 0.2  # probabilities of edema
+LEAST_ALONE = 0.35  # of the rule without a T1
 FAINT_T1_RATIO = 0.95  # red marrow and noise are as bright there as marrow, water is not
 BRIGHT_SHARE = 0.5  # of a small lesion that the rule must call bright
 
 
 def seen_faintly(
-    rule: NDArray[np.float32], network: NDArray[np.float32], marrow: Marrow
+    rule: NDArray[np.float32],
+    network: NDArray[np.float32],
+    marrow: Marrow,
+    sequence_class: SequenceClass,
 ) -> NDArray[np.bool_]:
     """Return marrow that a network calls edema and that the rule's threshold just leaves out.
 
     The border of a mild lesion, half way up its step, lies below any threshold that keeps normal
-    marrow out. T1 must speak for water there, since the contrast hardly does; without a T1 nothing
-    is added, for fat whose saturation failed would be.
+    marrow out. T1 must speak for water there, since the contrast hardly does. Without a T1 the rule
+    must be surer, and only on STIR is anything added: where fat is saturated, fat whose saturation
+    failed would be.
 
     Parameters
     ----------
     rule, network : ndarray of float32, shape of the grid
         Probabilities of edema.
     marrow : Marrow
+    sequence_class : SequenceClass
     """
-    if marrow.t1 is None:
-        return np.zeros(rule.shape, bool)
-    with np.errstate(invalid="ignore"):
-        water = marrow.t1.ratio < FAINT_T1_RATIO
-    return (network >= LEAST_OF_NETWORK) & (rule >= LEAST_OF_RULE) & marrow.interior & water
+    seen = (network >= LEAST_OF_NETWORK) & marrow.interior
+    if marrow.t1 is not None:
+        with np.errstate(invalid="ignore"):
+            return seen & (rule >= LEAST_OF_RULE) & (marrow.t1.ratio < FAINT_T1_RATIO)
+    return seen & (rule >= LEAST_ALONE) & (sequence_class is SequenceClass.STIR)
 
 
 def without_faint_specks(

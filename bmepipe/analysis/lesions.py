@@ -49,6 +49,7 @@ from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.plates import beside_plates, sifted
 from bmepipe.analysis.region import Box
 from bmepipe.analysis.subchondral import faint_at_joint
+from bmepipe.analysis.untold import untold_parts, without_untold
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -78,6 +79,8 @@ class Found:
         The smallest and the largest drawing of the lesions that are plausible.
     vetoed : ndarray of bool, optional
         What the rule alone would have called edema.
+    untold : ndarray of bool, optional
+        Bone of which nothing can be said without a T1.
     """
 
     edema: Volume
@@ -88,6 +91,7 @@ class Found:
     low: NDArray[np.bool_] | None = None
     high: NDArray[np.bool_] | None = None
     vetoed: NDArray[np.bool_] | None = None
+    untold: NDArray[np.bool_] | None = None
 
 
 def find_lesions(
@@ -143,7 +147,10 @@ def find_lesions(
     sure, grown = probability.data >= SEED_PROBABILITY, bright
     if second is not None:  # mild edema that only the network is sure of, and its faint border
         sure |= second.data >= CERTAIN
-        grown = bright | (seen_faintly(probability.data, second.data, marrow) & assessable.data)
+        grown = bright | (
+            seen_faintly(probability.data, second.data, marrow, pair.sequence_class)
+            & assessable.data
+        )
     candidates = hysteresis(grown, bright & sure)
     kept, rejected = sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
@@ -170,6 +177,8 @@ def find_lesions(
     rejected = [row for row in rejected if row[2] != FAINT or not faint[row[1]][row[0]].any()]
     edema, beside = beside_plates(edema, rejected, bones.grid)
     rejected += beside
+    edema, untold = without_untold(edema, pair, bones, marrow, depth)
+    rejected += untold
     rejected += _faded(kept, edema, rejected)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
@@ -184,6 +193,7 @@ def find_lesions(
         low=low & edema,
         high=parts_touching(high, edema),
         vetoed=painted(rejected, VETO, edema.shape),
+        untold=untold_parts(rejected, pair, bones, marrow),
     )
 
 

@@ -61,7 +61,7 @@ def unmeasurable(label: int, bone_ml: float, judged_ml: float, found: Found) -> 
     """
     if judged_ml == 0:
         return "nothing of the bone can be judged"
-    if 100 * judged_ml / bone_ml < LEAST_ASSESSABLE_PERCENT:
+    if 100 * (judged_ml / bone_ml) < LEAST_ASSESSABLE_PERCENT:
         return f"only {100 * judged_ml / bone_ml:.0f} % of the bone can be judged"
     if label in found.marrow.unjudged or bone_ml < MIN_MARROW_ML:
         return f"too little marrow to judge ({bone_ml:.1f} mL of bone)"
@@ -94,7 +94,7 @@ def _row(
         edema_ml_low=low_ml,
         edema_ml_high=high_ml,
         edema_percent=100 * edema_ml / judged_ml,
-        assessable_percent=100 * judged_ml / bone_ml,
+        assessable_percent=100 * (judged_ml / bone_ml),
         lesion_count=len(sizes),
         largest_lesion_ml=max(sizes, default=0.0),
         t1_ratio=None if found.marrow.t1 is None else _median_ratio(found.marrow.t1, edema),
@@ -124,7 +124,7 @@ def _empty_row(
         edema_ml_low=None,
         edema_ml_high=None,
         edema_percent=None,
-        assessable_percent=100 * judged_ml / bone_ml,
+        assessable_percent=100 * (judged_ml / bone_ml),
         lesion_count=None,
         largest_lesion_ml=None,
         t1_ratio=None,

@@ -59,13 +59,13 @@ def assess(pair: Pair, bones: Volume, site: Site) -> tuple[Volume, tuple[str, ..
         refuse_swapped(pair, bones)
         failed = suppression_failure(pair, bones)
         if failed.any():
-            notes.append(_excluded("fat suppression failed", failed, bones, site))
+            notes.append(left_out("fat suppression failed", failed, bones, site))
         void = signal_void(pair.t1, bones)
         if void.any():
-            notes.append(_excluded("signal is lost (metal, air or flow)", void, bones, site))
+            notes.append(left_out("signal is lost (metal, air or flow)", void, bones, site))
         assessable = assessable & ~failed & ~void
     else:
-        notes.append("Without a T1, failed fat suppression cannot be told from edema.")
+        notes.append("Without a T1, failed fat suppression is told from edema by its shape alone.")
     notes.extend(cut_bones(bones, site))
     return Volume(np.asfortranarray(assessable), bones.grid), tuple(notes)
 
@@ -253,7 +253,7 @@ def cut_bones(bones: Volume, site: Site) -> list[str]:
     return [f"Cut by the field of view: {', '.join(cut)}; volumes are of the part inside."]
 
 
-def _excluded(what: str, mask: NDArray[np.bool_], bones: Volume, site: Site) -> str:
+def left_out(what: str, mask: NDArray[np.bool_], bones: Volume, site: Site) -> str:
     """Return a note: what happened, where, how much of each bone is left out."""
     parts = []
     for label in present_labels(bones):

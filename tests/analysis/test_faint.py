@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.contrast import GROW_PROBABILITY, detect
-from bmepipe.analysis.faint import seen_faintly, without_faint_specks
+from bmepipe.analysis.faint import LEAST_ALONE, seen_faintly, without_faint_specks
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.marrow import normal_marrow
+from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
 CORE_MM, WHOLE_MM = 3.0, 7.0
@@ -52,17 +53,20 @@ def test_where_t1_speaks_against_water_nothing_is_added(scene, knee) -> None:
         made = skirted(scene, t1_level)
         marrow = normal_marrow(made.pair, made.bones, knee)
         rule = np.full(made.edema.shape, GROW_PROBABILITY - 0.1, np.float32)
-        seen = seen_faintly(rule, network_of(made).data, marrow)
+        seen = seen_faintly(rule, network_of(made).data, marrow, SequenceClass.T2_FS)
         inside = made.edema & marrow.interior
         assert seen[inside].mean() == pytest.approx(added, abs=0.05)
         assert not seen[~inside].any()
 
 
-def test_without_a_t1_nothing_is_added(scene, knee) -> None:
+def test_without_a_t1_inversion_alone_is_trusted(scene, knee) -> None:
     made = skirted(scene)
     marrow = normal_marrow(replace(made.pair, t1=None), made.bones, knee)
-    rule = np.full(made.edema.shape, GROW_PROBABILITY - 0.1, np.float32)
-    assert not seen_faintly(rule, network_of(made).data, marrow).any()
+    network = network_of(made).data
+    for level, added in ((GROW_PROBABILITY - 0.1, True), (LEAST_ALONE - 0.05, False)):
+        rule = np.full(made.edema.shape, level, np.float32)
+        assert seen_faintly(rule, network, marrow, SequenceClass.STIR).any() == added
+        assert not seen_faintly(rule, network, marrow, SequenceClass.T2_FS).any()
 
 
 def test_of_small_parts_that_are_mostly_faint_nothing_is_believed(grid: Grid) -> None:
