@@ -162,7 +162,9 @@ def ways(
                 for probability, used in zip(probabilities, chosen, strict=True)
             )
             decision = decide(rule, model, seen, bones, assessable, site, marrow)
-            yield name + words, decision, assessable
+            untold = decision.found.untold
+            left = assessable.data if untold is None else assessable.data & ~untold
+            yield name + words, decision, assessable.with_data(left)
 
 
 def print_phantoms(arguments: argparse.Namespace) -> None:

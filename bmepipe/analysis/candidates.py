@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ FLUID_T1_RATIO = 0.42  # halfway between fluid and intense edema
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 AWAY, PLATE, FAINT = "away from the joint", "growth plate", "faint"
+RIM = "rim: joint fluid, cartilage or vessel outside the bone"
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ def is_faint(c: Candidate) -> bool:
 
 LOOK_ALIKES: Mapping[str, Look] = {
     "bright on T1: fat or haemangioma": is_bright_on_t1,
-    "rim: joint fluid, cartilage or vessel outside the bone": is_rim,
+    RIM: is_rim,
     "vessel": is_vessel,
     PLATE: is_sheet,
     "dot: vessel across the slices, or noise": is_dot,
@@ -283,7 +284,7 @@ LOOK_ALIKES: Mapping[str, Look] = {
     "in the outermost slice only": lambda c: c.in_end_slice,
 }
 CORES = LOOK_ALIKES.keys() - {
-    "rim: joint fluid, cartilage or vessel outside the bone",
+    RIM,
     "dot: vessel across the slices, or noise",
 }
 
@@ -302,15 +303,22 @@ def is_away(c: Candidate, reach_mm: float | None) -> bool:
 
 
 def looks_like(
-    candidate: Candidate, min_lesion_mm3: float, joint_reach_mm: float | None = None
+    candidate: Candidate,
+    min_lesion_mm3: float,
+    joint_reach_mm: float | None = None,
+    *,
+    but: Collection[str] = (),
 ) -> str:
-    """Return what a candidate is if it is no edema; an empty string if it is."""
+    """Return what a candidate is if it is no edema; an empty string if it is.
+
+    What is named in `but` is not asked.
+    """
     if candidate.volume_mm3 < min_lesion_mm3:
         return "speck"
     if is_away(candidate, joint_reach_mm):
         return AWAY
     for name, look in LOOK_ALIKES.items():
-        if look(candidate):
+        if name not in but and look(candidate):
             return name
     return ""
 

@@ -22,6 +22,8 @@ from bmepipe.analysis.border import (
 from bmepipe.analysis.candidates import (
     DOT_MM2,
     FAINT,
+    PLATE,
+    RIM,
     bone_of,
     core_looks_like,
     describe,
@@ -34,6 +36,7 @@ from bmepipe.analysis.doubt import (
     CERTAIN,
     EDGE,
     VETO,
+    is_believed,
     is_doubted,
     is_seen,
     painted,
@@ -131,12 +134,13 @@ def find_lesions(
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, place)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
+        told = not_asked(second, mask, box, pair)
         if core:
             reason = core_looks_like(facts, site.joint_reach_mm)
         else:
-            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm)
+            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if core and not reason and is_open(mask, box, pair, bones):
+        if core and not reason and OPEN not in told and is_open(mask, box, pair, bones):
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
@@ -195,6 +199,19 @@ def find_lesions(
         vetoed=painted(rejected, VETO, edema.shape),
         untold=untold_parts(rejected, pair, bones, marrow),
     )
+
+
+def not_asked(
+    second: Volume | None, mask: NDArray[np.bool_], box: Box, pair: Pair
+) -> tuple[str, ...]:
+    """Return the look-alikes that a candidate is none of, for a network believes in the lesion.
+
+    A lesion under the surface and what shines into the marrow from outside have the same place. On
+    STIR alone: where fat is saturated the network believes in marrow whose saturation failed.
+    """
+    if second is None or pair.sequence_class is not SequenceClass.STIR:
+        return ()
+    return (RIM, PLATE, OPEN) if is_believed(second.data[box][mask], second.grid) else ()
 
 
 def _but_faint(edema: NDArray[np.bool_], rejected: list[Rejected]) -> NDArray[np.bool_]:

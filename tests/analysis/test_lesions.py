@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.candidates import (
+    PLATE,
+    RIM,
     Candidate,
     axes_mm,
     core_looks_like,
@@ -15,8 +17,9 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
-from bmepipe.analysis.lesions import FADED, find_lesions
+from bmepipe.analysis.lesions import FADED, find_lesions, not_asked
 from bmepipe.analysis.parts import hysteresis, thick_parts
+from bmepipe.analysis.region import around
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -321,3 +324,30 @@ def test_mild_edema_that_the_network_is_sure_of_is_a_lesion(scene, knee):
     )
     assert len(both.lesions) == 1
     assert dice(both.edema.data, made.edema) > 0.8
+
+
+def test_where_a_network_believes_in_it_place_and_shape_are_no_reason_on_stir(scene) -> None:
+    made = scene()
+    box = around(made.edema, (0, 0, 0))
+    mask = made.edema[box]
+    for likely, kind, told in (
+        (0.6, SequenceClass.STIR, (RIM, PLATE, OPEN)),
+        (0.2, SequenceClass.STIR, ()),
+        (0.6, SequenceClass.T2_FS, ()),
+    ):
+        network = made.bones.with_data(np.where(made.edema, likely, 0.0).astype(np.float32))
+        pair = replace(made.pair, sequence_class=kind)
+        assert not_asked(network, mask, box, pair) == told
+    assert not_asked(None, mask, box, made.pair) == ()
+
+
+def test_a_look_alike_that_is_not_asked_is_no_reason() -> None:
+    rim = replace(EDEMA, greatest_depth=2.0, median_depth=1.0, outside_ratio=2.0)
+    assert looks_like(rim, 20.0) == RIM
+    assert looks_like(rim, 20.0, but=(RIM,)) == ""
+
+
+def test_without_a_t1_only_what_fluid_alone_reaches_is_a_cyst() -> None:
+    bright = replace(EDEMA, mean_t1_ratio=None, mean_ratio=5.2, peak_ratio=6.0, thickness=13.0)
+    assert looks_like(replace(bright, fluid_ratio=8.0), 20.0) == ""
+    assert looks_like(replace(bright, fluid_ratio=5.5), 20.0) == "cyst"
