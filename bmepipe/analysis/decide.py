@@ -84,6 +84,8 @@ def decide(
 def _of_both(found: Found, drawn: Found, rule: Volume, model: Volume, grid: Grid) -> Decision:
     alone = found.edema.data if found.vetoed is None else found.edema.data | found.vetoed
     differing = differences(alone, drawn.edema.data, grid)
+    if found.untold is not None:
+        differing &= ~found.untold
     by_rule, by_model = (
         float(np.count_nonzero(differing & part) * grid.voxel_ml)
         for part in (alone, drawn.edema.data)
