@@ -248,8 +248,8 @@ def is_cyst(c: Candidate) -> bool:
     round_ = c.length < 1.8 * c.thickness
     small = c.length < CYST_MM and c.length < 2.5 * c.thickness
     fluid = c.fluid_ratio is not None and c.peak_ratio > c.fluid_ratio
-    if c.mean_t1_ratio is None:  # intense edema may be as bright as a cyst, and round
-        return (round_ or small) and fluid
+    if c.mean_t1_ratio is None:  # large intense edema may be as bright, round, and hold a cyst
+        return small and fluid
     dark = c.mean_t1_ratio < (0.6 if small else FLUID_T1_RATIO)
     return (round_ and dark and c.mean_ratio > 4.5) or (small and fluid)
 

@@ -348,6 +348,8 @@ def test_a_look_alike_that_is_not_asked_is_no_reason() -> None:
 
 
 def test_without_a_t1_only_what_fluid_alone_reaches_is_a_cyst() -> None:
-    bright = replace(EDEMA, mean_t1_ratio=None, mean_ratio=5.2, peak_ratio=6.0, thickness=13.0)
-    assert looks_like(replace(bright, fluid_ratio=8.0), 20.0) == ""
-    assert looks_like(replace(bright, fluid_ratio=5.5), 20.0) == "cyst"
+    bright = replace(EDEMA, mean_t1_ratio=None, mean_ratio=5.2, peak_ratio=6.0, thickness=10.0)
+    small = replace(bright, length=11.0, width=10.0)
+    assert looks_like(replace(small, fluid_ratio=8.0), 20.0) == ""
+    assert looks_like(replace(small, fluid_ratio=5.5), 20.0) == "cyst"
+    assert looks_like(replace(bright, fluid_ratio=5.5), 20.0) == ""  # it holds one
