@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bmepipe.analysis.lesions import Found
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.reference import MIN_MARROW_ML, Reference, present_labels
+from bmepipe.analysis.untold import WHOLE_BONE, untold_bones
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Bone, Site
 from bmepipe.study import Pair
@@ -38,12 +39,14 @@ def measure(
     site : Site
     """
     rows = []
+    bright = untold_bones(pair, found.marrow)
     for label in present_labels(bones):
         bone = site.bone(label)
         mask = bones.data == label
         bone_ml = float(np.count_nonzero(mask) * bones.grid.voxel_ml)
         judged_ml = float(np.count_nonzero(mask & assessable.data) * bones.grid.voxel_ml)
-        why_not = unmeasurable(label, bone_ml, judged_ml, found)
+        why_not = WHOLE_BONE if label in bright else ""
+        why_not = why_not or unmeasurable(label, bone_ml, judged_ml, found)
         if why_not:
             rows.append(_empty_row(case, site, bone, bone_ml, judged_ml, why_not))
         else:

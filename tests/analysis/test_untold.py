@@ -134,3 +134,20 @@ def test_a_run_leaves_it_out_and_says_so(knee) -> None:
     assert fading.measurements[0].assessable_percent < 95
     assert any("without a T1: femur" in note for note in fading.notes)
     assert GRADUAL in {row.rejected_as for row in fading.rejected}
+
+
+def test_a_bone_that_is_bright_as_a_whole_has_no_volume_and_the_reason_in_its_row(knee) -> None:
+    """Three bones beside each other, the last twice as bright."""
+    grid = Grid((90, 60, 8), np.diag([-0.8, 0.7, 3.0, 1.0]))
+    x, y, _ = np.indices(grid.shape)
+    inside = (x % 30 > 3) & (x % 30 < 27) & (abs(y - 30) < 22)
+    bones = Volume(np.asfortranarray(np.where(inside, x // 30 + 1, 0).astype(np.uint8)), grid)
+    signal = np.where(inside, np.array([100.0, 110.0, 220.0])[x // 30], 20.0)
+    signal += np.random.default_rng(5).normal(0, 6, grid.shape)
+    for kind, measured in ((SequenceClass.PD_FS, False), (SequenceClass.STIR, True)):
+        pair = Pair(Volume(signal.astype(np.float32), grid), None, kind)
+        finder, rule = given_bones(bones), DETECTORS["contrast"]
+        *others, patella = analyse(pair, knee, segment_bones=finder, detectors=rule).measurements
+        assert all(row.edema_ml == 0 for row in others)
+        assert (patella.edema_ml is not None) == measured
+        assert (patella.note == WHOLE_BONE) != measured
