@@ -16,7 +16,7 @@ from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
-from bmepipe.analysis.untold import untold_note
+from bmepipe.analysis.untold import untold_note, without_parts
 from bmepipe.bones import (
     BoneFinder,
     bone_model,
@@ -127,10 +127,9 @@ def analyse(
     with watch.stage("lesions"):
         decision = decide(rule, model, pair, bones, assessable, site, marrow)
     found, probability = decision.found, decision.probability
-    untold = found.untold
-    if untold is not None and untold.any():
-        assessable = assessable.with_data(assessable.data & ~untold)
-        quality_notes = (*quality_notes, untold_note(untold, bones, site))
+    if found.untold is not None and found.untold.any():
+        assessable = without_parts(assessable, found.untold)
+        quality_notes = (*quality_notes, untold_note(found.untold, bones, site))
     with watch.stage("measure"):
         rows = measure(case, pair, bones, assessable, probability, found, site)
     return EdemaResult(

@@ -29,6 +29,7 @@ from bmepipe.analysis.decide import Decision, decide
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
+from bmepipe.analysis.untold import without_parts
 from bmepipe.bones import bone_model
 from bmepipe.evaluate import evaluate_case, evaluate_cases
 from bmepipe.models.detectors import DETECTORS
@@ -162,9 +163,7 @@ def ways(
                 for probability, used in zip(probabilities, chosen, strict=True)
             )
             decision = decide(rule, model, seen, bones, assessable, site, marrow)
-            untold = decision.found.untold
-            left = assessable.data if untold is None else assessable.data & ~untold
-            yield name + words, decision, assessable.with_data(left)
+            yield name + words, decision, without_parts(assessable, decision.found.untold)
 
 
 def print_phantoms(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.marrow import THIN_SLICE_MM, Marrow
 from bmepipe.analysis.place import Place
-from bmepipe.analysis.region import Box, widen
+from bmepipe.analysis.region import Box, padded, widen
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
@@ -159,9 +159,7 @@ def outside_ratio(mask: NDArray, box: Box, pair: Pair, bones: Volume) -> float |
     spacing = pair.grid.spacing_mm
     reach = tuple(max(1, round(RIM_REACH_MM / step)) for step in spacing)
     wide = widen(box, reach, pair.grid.shape)
-    inner = np.zeros(bones.data[wide].shape, bool)
-    within = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)]
-    inner[tuple(within)] = mask
+    inner = padded(mask, box, wide)
     away = depth_mm(~inner, spacing)
     near = (away <= RIM_REACH_MM + min(spacing)) & (bones.data[wide] == 0)
     if not near.any():
@@ -247,10 +245,10 @@ def is_cyst(c: Candidate) -> bool:
     """
     round_ = c.length < 1.8 * c.thickness
     small = c.length < CYST_MM and c.length < 2.5 * c.thickness
+    # Without a T1 large intense edema may be as bright, round, and hold a cyst.
+    t1_ratio = np.inf if c.mean_t1_ratio is None else c.mean_t1_ratio
+    dark = t1_ratio < (0.6 if small else FLUID_T1_RATIO)
     fluid = c.fluid_ratio is not None and c.peak_ratio > c.fluid_ratio
-    if c.mean_t1_ratio is None:  # large intense edema may be as bright, round, and hold a cyst
-        return small and fluid
-    dark = c.mean_t1_ratio < (0.6 if small else FLUID_T1_RATIO)
     return (round_ and dark and c.mean_ratio > 4.5) or (small and fluid)
 
 

@@ -87,7 +87,7 @@ def without_doubted_parts(
         for number, box in enumerate(boxes, start=1)
         if large[number]
     ]
-    return edema & ~painted(parts, VETO, edema.shape), parts
+    return edema & ~painted(parts, edema.shape), parts
 
 
 def without_unsupported(
@@ -105,10 +105,12 @@ def without_unsupported(
     return edema & ~alone, parts
 
 
-def painted(rejected: Sequence[Rejected], reason: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return where the candidates lie that were rejected for a reason."""
+def painted(
+    rejected: Sequence[Rejected], shape: tuple[int, ...], *reasons: str
+) -> NDArray[np.bool_]:
+    """Return where the candidates lie that were rejected for one of these reasons, or for any."""
     where = np.zeros(shape, bool)
     for mask, box, why in rejected:
-        if why == reason:
+        if why in reasons or not reasons:
             where[box] |= mask
     return where

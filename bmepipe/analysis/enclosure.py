@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.region import Box, widen
+from bmepipe.analysis.region import Box, padded, widen
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
@@ -48,10 +48,7 @@ def is_open(mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume) -> boo
     grid = bones.grid
     flat = grid.flat_spacing_mm
     wide = widen(box, tuple(int(_MARGIN_MM / step) for step in grid.spacing_mm), grid.shape)
-    candidate = np.pad(
-        mask,
-        [(a.start - b.start, b.stop - a.stop) for a, b in zip(box, wide, strict=True)],
-    )
+    candidate = padded(mask, box, wide)
     labels = bones.data[wide]
     bone = labels > 0
     depth, outline = ndimage.distance_transform_edt(bone, sampling=flat, return_indices=True)

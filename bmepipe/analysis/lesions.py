@@ -52,7 +52,7 @@ from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.plates import beside_plates, sifted
 from bmepipe.analysis.region import Box
 from bmepipe.analysis.subchondral import faint_at_joint
-from bmepipe.analysis.untold import untold_parts, without_untold
+from bmepipe.analysis.untold import is_saturated, untold_parts, without_untold
 from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
@@ -63,6 +63,7 @@ from bmepipe.volume import Grid, Volume
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
 UNSURE_MM = 1.0  # by which the largest drawing of faint edema is wider
+Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
 FADED = "faint: nothing is left within its border"
 
 
@@ -131,23 +132,7 @@ def find_lesions(
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth, joint_mm = place.depth_mm, place.joint_mm
 
-    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
-        facts = describe(mask, box, pair, bones, marrow, place)
-        facts = replace(facts, fluid_ratio=rule.fluid_ratio)
-        told = not_asked(second, mask, box, pair)
-        if core:
-            reason = core_looks_like(facts, site.joint_reach_mm)
-        else:
-            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
-        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if core and not reason and OPEN not in told and is_open(mask, box, pair, bones):
-            return OPEN
-        if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
-            return reason
-        likely = second.data[box][mask]
-        doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
-        return VETO if doubted else ""
-
+    judge = _judge_of(pair, bones, site, second, marrow, place)
     sure, grown = probability.data >= SEED_PROBABILITY, bright
     if second is not None:  # mild edema that only the network is sure of, and its faint border
         sure |= second.data >= CERTAIN
@@ -156,14 +141,14 @@ def find_lesions(
             & assessable.data
         )
     candidates = hysteresis(grown, bright & sure)
-    kept, rejected = sifted(candidates, lambda mask, box: judge(mask, box, False), bones.grid)
+    kept, rejected = sifted(candidates, partial(judge, core=False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(
         kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     edema = without_faint_specks(edema, probability.data, bones.grid)
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
-    edema, more = sifted(pieces_of(edema), lambda mask, box: judge(mask, box, True), bones.grid)
+    edema, more = sifted(pieces_of(edema), partial(judge, core=True), bones.grid)
     if second is not None:
         edema, more = _left_by_network(edema, more, second, pair, bones.grid, judge)
         # The lesion may be only what both see of it, or all that either sees there.
@@ -172,11 +157,10 @@ def find_lesions(
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
     rejected += more
-    others = _but_faint(edema, rejected)
+    others = painted([row for row in rejected if row[2] != FAINT], edema.shape) | edema
     candidates = faint_at_joint(probability.data, others, pair, bones, marrow, place, assessable)
-    faint, _ = sift(*candidates, lambda mask, box: judge(mask, box, False))
-    inside = (bones.data > 0) & assessable.data
-    wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & inside
+    faint, _ = sift(*candidates, partial(judge, core=False))
+    wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & (bones.data > 0) & assessable.data
     edema, low, high = edema | faint, low | (faint & bright), high | wide
     rejected = [row for row in rejected if row[2] != FAINT or not faint[row[1]][row[0]].any()]
     edema, beside = beside_plates(edema, rejected, bones.grid)
@@ -196,9 +180,35 @@ def find_lesions(
         found,
         low=low & edema,
         high=parts_touching(high, edema),
-        vetoed=painted(rejected, VETO, edema.shape),
+        vetoed=painted(rejected, edema.shape, VETO),
         untold=untold_parts(rejected, pair, bones, marrow),
     )
+
+
+def _judge_of(
+    pair: Pair, bones: Volume, site: Site, second: Volume | None, marrow: Marrow, place: Place
+) -> Judge:
+    """Return who says what a candidate, or the core that is left of it, is if it is no edema."""
+    rule = rule_of(pair, site)
+
+    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
+        facts = describe(mask, box, pair, bones, marrow, place)
+        facts = replace(facts, fluid_ratio=rule.fluid_ratio)
+        told = not_asked(second, mask, box, pair)
+        if core:
+            reason = core_looks_like(facts, site.joint_reach_mm)
+        else:
+            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
+        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
+        if core and not reason and OPEN not in told and is_open(mask, box, pair, bones):
+            return OPEN
+        if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
+            return reason
+        likely = second.data[box][mask]
+        doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
+        return VETO if doubted else ""
+
+    return judge
 
 
 def not_asked(
@@ -214,23 +224,11 @@ def not_asked(
     return (RIM, PLATE, OPEN) if is_believed(second.data[box][mask], second.grid) else ()
 
 
-def _but_faint(edema: NDArray[np.bool_], rejected: list[Rejected]) -> NDArray[np.bool_]:
-    """Return edema and what was rejected as something else than faint."""
-    known = edema.copy()
-    for mask, box, reason in rejected:
-        if reason != FAINT:
-            known[box] |= mask
-    return known
-
-
 def _faded(
     kept: NDArray[np.bool_], edema: NDArray[np.bool_], rejected: list[Rejected]
 ) -> list[Rejected]:
     """Return the candidates of which nothing was left when their border was drawn."""
-    known = edema.copy()
-    for mask, box, _ in rejected:
-        known[box] |= mask
-    lost = kept & ~parts_touching(kept, known)
+    lost = kept & ~parts_touching(kept, edema | painted(rejected, edema.shape))
     labels, boxes = pieces_of(lost)
     return [(labels[box] == number, box, FADED) for number, box in enumerate(boxes, start=1)]
 
@@ -241,7 +239,7 @@ def _left_by_network(
     second: Volume,
     pair: Pair,
     grid: Grid,
-    judge: Callable[[NDArray[np.bool_], Box, bool], str],
+    judge: Judge,
 ) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return what the network leaves of the rule's lesions, and all that is rejected by now.
 
@@ -251,14 +249,14 @@ def _left_by_network(
     cut = partial(
         without_doubted_parts, second=second, grid=grid, sequence_class=pair.sequence_class
     )
-    rest, plates = cut(painted(rejected, VETO, edema.shape))
+    rest, plates = cut(painted(rejected, edema.shape, VETO))
     saved, doubted = sift(
         *pieces_of(rest),
         lambda mask, box: judge(mask, box, True) if is_seen(mask.sum(), grid) else VETO,
     )
     edema, carved = cut(edema | saved)
     rows = [row for row in rejected if row[2] != VETO] + plates + doubted + carved
-    if pair.t1 is None and pair.sequence_class is not SequenceClass.STIR:
+    if is_saturated(pair):
         edema, alone = without_unsupported(edema, second, grid, pair.sequence_class)
         rows += alone
     return edema, rows

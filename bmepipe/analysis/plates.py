@@ -46,7 +46,7 @@ def beside_plates(
     edema: NDArray[np.bool_], rejected: list[Rejected], grid: Grid
 ) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return edema without specks at growth plates, too small for the network to be asked."""
-    plates = painted(rejected, PLATE, edema.shape)
+    plates = painted(rejected, edema.shape, PLATE)
     if not plates.any():
         return edema, []
     near = ndimage.binary_dilation(plates, np.ones((3, 3, 3)))

@@ -38,6 +38,20 @@ def widen(box: Box, voxels: tuple[int, ...], shape: tuple[int, ...]) -> Box:
     return (i, j, k)
 
 
+def padded(mask: NDArray[np.bool_], box: Box, wide: Box) -> NDArray[np.bool_]:
+    """Return what `mask` marks in `box` as a mask of the wider box around it.
+
+    Examples
+    --------
+    >>> box, wide = (slice(1, 2), slice(0, 1), slice(3, 5)), (slice(0, 2), slice(0, 1), slice(2, 5))
+    >>> padded(np.ones((1, 1, 2), bool), box, wide).astype(int).tolist()
+    [[[0, 0, 0]], [[0, 1, 1]]]
+    """
+    return np.pad(
+        mask, [(b.start - w.start, w.stop - b.stop) for b, w in zip(box, wide, strict=True)]
+    )
+
+
 def within(inner: Box, outer: Box) -> Box:
     """Return a box given within another one on the whole grid.
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.faint import FAINT_T1_RATIO
 from bmepipe.analysis.marrow import Marrow
-from bmepipe.analysis.parts import hysteresis, parts_touching
+from bmepipe.analysis.parts import hysteresis, large_parts, parts_touching
 from bmepipe.analysis.place import Place
 from bmepipe.analysis.region import Box
 from bmepipe.study import Pair, SequenceClass
@@ -58,7 +58,5 @@ def faint_at_joint(
     near &= marrow.interior & assessable.data & dark
     faint = near & (rule >= LEAST_OF_RULE)
     apart = faint & ~parts_touching(faint | judged, judged)
-    labels, _ = hysteresis(apart, apart & (rule >= GROW_PROBABILITY))
-    large = np.bincount(labels.ravel()) * bones.grid.voxel_ml * 1000 >= LEAST_MM3
-    large[0] = False
-    return hysteresis(large[labels], large[labels])
+    large = large_parts(apart, bones.grid, LEAST_MM3 / 1000)
+    return hysteresis(large, large & (rule >= GROW_PROBABILITY))

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.candidates import bone_of
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.doubt import painted
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import Rejected, pieces_of
 from bmepipe.analysis.quality import left_out
-from bmepipe.analysis.region import Box, widen
+from bmepipe.analysis.region import Box, padded, widen
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
@@ -86,10 +87,13 @@ def untold_parts(
     rejected: Sequence[Rejected], pair: Pair, bones: Volume, marrow: Marrow
 ) -> NDArray[np.bool_]:
     """Return where nothing can be said: candidates that cannot be told, and bones as a whole."""
-    where = np.isin(bones.data, untold_bones(pair, marrow))
-    for reason in REASONS:
-        where |= painted(rejected, reason, bones.grid.shape)
-    return where
+    whole = np.isin(bones.data, untold_bones(pair, marrow))
+    return whole | painted(rejected, bones.grid.shape, *REASONS)
+
+
+def without_parts(assessable: Volume, untold: NDArray[np.bool_] | None) -> Volume:
+    """Return what can be judged, less the parts of which nothing can be said."""
+    return assessable if untold is None else assessable.with_data(assessable.data & ~untold)
 
 
 def untold_note(untold: NDArray[np.bool_], bones: Volume, site: Site) -> str:
@@ -108,8 +112,7 @@ def why_untold(
     depth: NDArray[np.float32],
 ) -> str:
     """Return why a candidate cannot be told from weak suppression; an empty string if it can."""
-    label = int(np.bincount(bones.data[box][mask]).argmax())
-    if label in untold_bones(pair, marrow):
+    if bone_of(mask, box, bones) in untold_bones(pair, marrow):
         return WHOLE_BONE
     grid = bones.grid
     ends = [
@@ -152,9 +155,7 @@ def border_width_mm(
         for axis, step in enumerate(grid.spacing_mm)
     )
     wide = widen(box, reach, grid.shape)
-    inner = np.pad(
-        mask, [(b.start - w.start, w.stop - b.stop) for b, w in zip(box, wide, strict=True)]
-    )
+    inner = padded(mask, box, wide)
     flat = grid.flat_spacing_mm
     pixel_mm = max(np.delete(grid.spacing_mm, grid.slice_axis))
     edge = inner & (depth[wide] > MARROW_MM) & (depth_mm(inner, flat) < 1.01 * pixel_mm)
