@@ -11,22 +11,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.column import (
-    Column,
+from bmepipe.analysis.bodies import (
     between_s1_and_s2,
-    column_of,
     half_taken,
-    is_anchored,
-    is_whole,
     left_over_of_s1,
-    name_levels,
-    number_from_top,
     piece_of_s1,
-    sizes_of,
     split_vertebrae,
     without_next,
 )
+from bmepipe.analysis.column import Column, column_of, sizes_of
 from bmepipe.analysis.hip_bone import hip_bone_parts
+from bmepipe.analysis.level_names import is_anchored, is_whole, name_levels, number_from_top
 from bmepipe.analysis.region import around
 from bmepipe.site import Site
 from bmepipe.volume import Volume

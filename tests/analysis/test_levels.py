@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.column import (
-    CERVICAL,
+from bmepipe.analysis.bodies import (
     between_s1_and_s2,
     half_taken,
     left_over_of_s1,
-    name_levels,
     split_vertebrae,
     without_next,
 )
+from bmepipe.analysis.column import CERVICAL
 from bmepipe.analysis.hip_bone import femoral_heads, hip_bone_parts
+from bmepipe.analysis.level_names import name_levels
 from bmepipe.analysis.levels import right_of_middle, site_bones
 from bmepipe.site import load_site
 
