@@ -151,7 +151,7 @@ def centres(
 def painted(
     result: EdemaResult, marrow: Marrow, strength: str, seed: int
 ) -> tuple[Pair, NDArray[np.bool_]]:
-    """Return the pair with lesions, and where they are: at least half of the voxel, within bone."""
+    """Return the pair with lesions, and where they are: at least half of the voxel, of marrow."""
     rng = np.random.default_rng(seed)
     pair, bones = result.pair, result.bones
     kind = "yellow" if pair.sequence_class is SequenceClass.PD_FS else "red"
@@ -160,7 +160,6 @@ def painted(
     for centre in centres(result, marrow, rng):
         label = int(bones.data[tuple(centre)])
         amount = share(centre, bones.grid, rng) * (bones.data == label)
-        truth |= amount >= 0.5
         ratio, t1_ratio = (
             rng.uniform(*ranges[kind][strength]) for ranges in (T2FS_RATIOS, T1_RATIOS)
         )
@@ -169,6 +168,7 @@ def painted(
         if t1 is not None and marrow.t1 is not None:
             amount = amount * np.clip(np.nan_to_num(marrow.t1.ratio) / 0.8, 0, 1)
             t1 = t1 * (1 - amount * (1 - t1_ratio))
+        truth |= amount >= 0.5
         lesion = np.minimum(ratio * normal, BELOW_FLUID * np.percentile(fs, 99.5))
         fs = fs + amount * np.maximum(lesion - normal, 0)
     changed = replace(

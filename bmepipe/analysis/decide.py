@@ -20,7 +20,7 @@ from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.region import Box
 from bmepipe.analysis.untold import untold_parts, without_untold
 from bmepipe.site import Site
-from bmepipe.study import Pair
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 BAND = (0.5, 0.05)  # the smallest and the largest drawing
@@ -145,7 +145,8 @@ def find_drawn(
             return "in the outermost slice only"
         if is_away(facts, site.joint_reach_mm):
             return AWAY
-        return OPEN if is_open(mask, box, pair, bones) else ""
+        stir = pair.sequence_class is SequenceClass.STIR  # as of `lesions.not_asked`
+        return OPEN if is_open(mask, box, pair, bones, believed=stir) else ""
 
     inside = (bones.data > 0) & assessable.data
     edge = (probability.data >= EDGE) & inside

@@ -200,7 +200,7 @@ def _judge_of(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if core and not reason and is_open(mask, box, pair, bones):
+        if core and not reason and is_open(mask, box, pair, bones, believed=bool(told)):
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason

@@ -48,6 +48,14 @@ def test_what_runs_on_past_the_outline_is_open(outside: float) -> None:
     assert is_open(lesion[BOX], BOX, pair, bones)
 
 
+@pytest.mark.parametrize(("outside", "runs_on"), [(250.0, True), (600.0, False)])
+def test_what_a_network_believes_in_is_open_only_if_its_signal_runs_on(
+    outside: float, runs_on: bool
+) -> None:
+    pair, bones, lesion = scene(outside=outside, cortex=outside)
+    assert is_open(lesion[BOX], BOX, pair, bones, believed=True) == runs_on
+
+
 def test_darker_tissue_right_at_the_outline_closes_it() -> None:
     pair, bones, lesion = scene(outside=60.0, cortex=60.0)
     assert not is_open(lesion[BOX], BOX, pair, bones)
