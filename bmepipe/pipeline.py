@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bmepipe import __version__
 from bmepipe.analysis.decide import decide
-from bmepipe.analysis.levels import level_notes
+from bmepipe.analysis.levels import bodies_note, level_notes
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
@@ -199,6 +199,8 @@ def run_study(
         models = used_models(site, detectors, bones_given=given is not None)
         origin = provenance(asdict(settings), site, models)
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
+        if given is None:
+            lines = bodies_note(result.bones, site)
         result = replace(result, notes=(*result.notes, *lines))
         return write(result, folder, settings, watch)
 

@@ -23,6 +23,7 @@ from bmepipe.analysis.column import Column, column_of, sizes_of
 from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.analysis.level_names import is_anchored, is_whole, name_levels, number_from_top
 from bmepipe.analysis.region import around
+from bmepipe.analysis.vertebra import is_vertebra
 from bmepipe.site import Site
 from bmepipe.volume import Volume
 
@@ -139,6 +140,15 @@ def right_of_middle(bones: NDArray[np.bool_], sacrum: NDArray[np.bool_]) -> NDAr
     middle = np.median(np.nonzero(marks)[0]) if marks.any() else bones.shape[0] / 2
     right = np.arange(bones.shape[0])[:, None, None] > middle
     return np.broadcast_to(right, bones.shape)
+
+
+def bodies_note(bones: Volume, site: Site) -> tuple[str, ...]:
+    """Return a line that says what of its vertebrae a network does not find, if there are any."""
+    present = np.bincount(bones.data.ravel(), minlength=256)
+    names = [bone.name for bone in site.bones if present[bone.label]]
+    if any(is_vertebra(name) or name.startswith("vertebra_") for name in names):
+        return ("Of vertebrae only the bodies are judged, not the arches and facet joints.",)
+    return ()
 
 
 def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from bmepipe.analysis.reference import (
     is_fatty,
     judged_by_others,
     present_labels,
+    quotients,
     reference,
 )
 from bmepipe.analysis.region import around
@@ -106,7 +107,8 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     t2fs, borrowed, unjudged = reference(
         signal, bones, interior, shading, joint=joint, t1_levels=t1_levels
     )
-    fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels))
+    both = {} if guide is None or joint else quotients(signal, guide, bones, interior)
+    fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels, both.get(v, np.inf)))
     bright = () if joint else tuple(fatty)
     if bright:
         t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bmepipe.analysis.levels import level_notes
+from bmepipe.analysis.levels import bodies_note, level_notes
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
 
@@ -28,6 +28,19 @@ def test_numbered_vertebrae_are_said_to_be_so(site: str, start: str) -> None:
 )
 def test_named_bones_need_no_note(site: str, bone: str) -> None:
     assert level_notes(labelled(site, bone), load_site(site)) == ()
+
+
+@pytest.mark.parametrize(
+    ("site", "bone", "said"),
+    [
+        ("lumbar", "L4", 1),
+        ("cervical", "vertebra_1", 1),
+        ("lumbar", "sacrum", 0),
+        ("hip", "ilium", 0),
+    ],
+)
+def test_arches_are_said_not_to_be_judged(site: str, bone: str, said: int) -> None:
+    assert len(bodies_note(labelled(site, bone), load_site(site))) == said
 
 
 def spine(voxels_of: dict[str, int]) -> Volume:

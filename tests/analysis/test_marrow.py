@@ -7,7 +7,7 @@ import pytest
 
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.marrow import fills_its_slice, joint_labels, normal_marrow
-from bmepipe.analysis.reference import present_labels
+from bmepipe.analysis.reference import present_labels, quotients
 from bmepipe.analysis.shading import lower_spread, robust_centre
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
@@ -270,3 +270,14 @@ def test_two_small_bright_bones_do_not_outvote_two_large_ones(scene, knee):
     )
     marrow = normal_marrow(pair, Volume(labels, made.bones.grid), knee)
     assert marrow.borrowed == (2, 4)
+
+
+def test_quotients_are_free_of_what_the_coil_does_to_both_series() -> None:
+    grid = Grid((30, 8, 6), np.diag([1.0, 0.8, 3.0, 1.0]))
+    bones = np.zeros(grid.shape, np.uint8)
+    bones[:12], bones[14:22], bones[25:] = 1, 2, 3
+    gain = np.linspace(1, 3, 30, dtype=np.float32)[:, None, None] ** 2
+    watery = np.where(bones == 3, 2.0, 1.0).astype(np.float32)
+    t1 = 400 * gain + np.zeros(grid.shape, np.float32)
+    found = quotients(100 * gain * watery, t1, Volume(bones, grid), bones > 0)
+    assert found == pytest.approx({1: 1.0, 2: 1.0, 3: 2.0})
