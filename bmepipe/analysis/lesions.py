@@ -150,7 +150,7 @@ def find_lesions(
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
     edema, more = sifted(pieces_of(edema), partial(judge, core=True), bones.grid)
     if second is not None:
-        edema, more = _left_by_network(edema, more, second, pair, bones.grid, judge)
+        edema, more = left_by_network(edema, more, second, pair, bones.grid, judge)
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
@@ -233,7 +233,7 @@ def _faded(
     return [(labels[box] == number, box, FADED) for number, box in enumerate(boxes, start=1)]
 
 
-def _left_by_network(
+def left_by_network(
     edema: NDArray[np.bool_],
     rejected: list[Rejected],
     second: Volume,
@@ -249,13 +249,22 @@ def _left_by_network(
     cut = partial(
         without_doubted_parts, second=second, grid=grid, sequence_class=pair.sequence_class
     )
+
+    def left_over(mask: NDArray[np.bool_], box: Box) -> str:
+        return judge(mask, box, True) if is_seen(mask.sum(), grid) else VETO
+
     rest, plates = cut(painted(rejected, edema.shape, VETO))
-    saved, doubted = sift(
-        *pieces_of(rest),
-        lambda mask, box: judge(mask, box, True) if is_seen(mask.sum(), grid) else VETO,
-    )
+    saved, doubted = sift(*pieces_of(rest), left_over)
     edema, carved = cut(edema | saved)
-    rows = [row for row in rejected if row[2] != VETO] + plates + doubted + carved
+    # A cut parts what is believed from the rest, which passed for edema only beside it.
+    away = painted(carved, edema.shape)
+    beside = parts_touching(edema | away, away) & edema
+    left, cut_off = sift(
+        *pieces_of(beside),
+        lambda mask, box: "" if is_believed(second.data[box][mask], grid) else left_over(mask, box),
+    )
+    edema = (edema & ~beside) | left
+    rows = [row for row in rejected if row[2] != VETO] + plates + doubted + carved + cut_off
     if is_saturated(pair):
         edema, alone = without_unsupported(edema, second, grid, pair.sequence_class)
         rows += alone

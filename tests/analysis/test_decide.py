@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.decide import Decision, decide, differences, find_drawn, mean_probability
 from bmepipe.analysis.doubt import VETO, is_doubted, without_doubted_parts
+from bmepipe.analysis.lesions import left_by_network
+from bmepipe.analysis.region import Box
 from bmepipe.site import Site
-from bmepipe.study import SequenceClass
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 Maker = Callable[..., object]
@@ -142,6 +144,28 @@ def test_what_runs_into_a_lesion_is_cut_off_and_its_border_stays() -> None:
     assert nearer[5:15, 5:22, 2:4].all()
     assert [reason for _, _, reason in parts] == [VETO]
     assert sum(mask.sum() for mask, _, _ in parts) + kept.sum() == edema.sum()
+
+
+def test_what_a_cut_parts_from_a_lesion_is_asked_for_itself() -> None:
+    grid = Grid((20, 90, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
+    edema = np.zeros(grid.shape, bool)
+    edema[5:15, 5:85, 2:4] = True
+    data = np.full(grid.shape, 0.001, np.float32)
+    data[7:13, 7:20, 2:4], data[5:15, 70:85, 2:4] = 0.9, 0.05
+    second = Volume(np.asfortranarray(data), grid)
+    image = second.with_data(np.ones(grid.shape, np.float32))
+    pair = Pair(image, image, SequenceClass.STIR)
+    asked = []
+
+    def judge(mask: np.ndarray, box: Box, core: bool) -> str:
+        asked.append(box[1].start)
+        return VETO
+
+    kept, rows = left_by_network(edema, [], second, pair, grid, judge)
+    assert kept[5:15, 5:24, 2:4].all()  # believed in: not asked again
+    assert not kept[:, 30:].any()
+    assert asked == [65]
+    assert sum(mask.sum() for mask, _, _ in rows) + kept.sum() == edema.sum()
 
 
 def test_two_borders_of_one_lesion_are_no_difference(scene) -> None:
