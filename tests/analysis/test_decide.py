@@ -106,10 +106,12 @@ def test_doubt_looks_at_the_core_and_not_at_the_border() -> None:
     assert is_doubted(faint / 4, grid, at_joint=True)
 
 
-def test_of_what_is_too_small_for_the_network_nothing_is_said() -> None:
+def test_what_is_too_small_for_the_network_is_doubted_only_as_no_other_marrow_is() -> None:
     grid = Grid((4, 4, 4), np.eye(4))
-    assert not is_doubted(np.zeros(99, np.float32), grid)
-    assert is_doubted(np.zeros(100, np.float32), grid)
+    assert is_doubted(np.full(99, 0.01, np.float32), grid)
+    assert not is_doubted(np.full(99, 0.05, np.float32), grid)
+    assert not is_doubted(np.full(99, 0.01, np.float32), grid, at_joint=True)
+    assert is_doubted(np.full(100, 0.05, np.float32), grid)
 
 
 def test_a_large_lesion_that_the_network_half_believes_is_not_cut_into() -> None:
