@@ -24,8 +24,8 @@ SEEN_MM3 = 100.0
 LARGE_MM3 = 8_000.0
 DOUBT = ((1_000.0, 0.35), (LARGE_MM3, 0.15), (math.inf, 0.005))
 BELIEVED = DOUBT[0][1]
-# Of what is below `SEEN_MM3`, where true ones may look like marrow to it: in phantoms 13 of 16 false
-# ones had at most 0.03, six true ones 0.03 to 0.5.
+# Of what is below `SEEN_MM3`, where true ones may look like marrow to it: in phantoms 13 of 16
+# false ones had at most 0.03, six true ones 0.03 to 0.5.
 SMALL_DOUBT = 0.04
 # At a joint line that was found the place itself speaks for edema, so that less from the network
 # is enough: readers had drawn a lesion of 0.7 mL there to which it gave 0.14, and 0.06 when the
