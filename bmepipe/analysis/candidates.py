@@ -24,6 +24,7 @@ FLUID_T1_RATIO = 0.42  # halfway between fluid and intense edema
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 AWAY, PLATE, FAINT = "away from the joint", "growth plate", "faint"
+HAEMANGIOMA = "round and bright on T1: haemangioma"
 RIM = "rim: joint fluid, cartilage or vessel outside the bone"
 
 
@@ -67,7 +68,7 @@ LARGE_MM3, AT_JOINT_MM = 2_000.0, 3.0
 # Of red marrow, fat has some 1.8 of its signal on T1 and edema 0.8: halfway between an even mixture
 # of the two and fat alone is 1.5. Readers had drawn what reached 1.19 in the scan as it is, and up
 # to 1.38 when its brightness was bent or shaded anew.
-MIXED_T1_RATIO = 1.45
+MIXED_T1_RATIO, FAT_T1_RATIO = 1.45, 1.2
 
 Look = Callable[[Candidate], bool]
 
@@ -170,23 +171,30 @@ def outside_ratio(mask: NDArray, box: Box, pair: Pair, bones: Volume) -> float |
 
 
 def is_bright_on_t1(c: Candidate) -> bool:
-    """Say whether it is bright on T1, as a haemangioma or unsuppressed fat: edema never is.
+    """Say whether it is far brighter than marrow on T1, as unsuppressed fat: edema never is.
 
-    What is round, plainly bright on the fat-suppressed series and not darker than marrow on T1 is a
-    haemangioma; away from the surface and from any joint hardly darker is enough. What is not round
-    must be brighter, at a joint line that was found much brighter: inflammation and the fat that
-    replaces marrow lie side by side there and mix (`MIXED_T1_RATIO`). None is as large as the
-    inflammation of a whole joint, whose T1 also is hard to judge: it lies beside fatty change, and
-    little normal marrow is left to compare it with.
+    At a joint line that was found it must be much brighter: inflammation and the fat that replaces
+    marrow lie side by side there and mix (`MIXED_T1_RATIO`). None is as large as the inflammation
+    of a whole joint, whose T1 also is hard to judge: it lies beside fatty change, and little normal
+    marrow is left to compare it with.
+    """
+    if c.mean_t1_ratio is None or is_large_at_joint(c):
+        return False
+    return c.mean_t1_ratio > (MIXED_T1_RATIO if is_at_joint(c) else FAT_T1_RATIO)
+
+
+def is_haemangioma(c: Candidate) -> bool:
+    """Say whether it is round, plainly bright on the fat-suppressed series and not darker on T1.
+
+    Away from the surface and from any joint hardly darker is enough. None is as large as
+    `HAEMANGIOMA_MM3`, nor as the inflammation of a whole joint.
     """
     if c.mean_t1_ratio is None or is_large_at_joint(c):
         return False
     ball = c.length < 1.8 * c.thickness and c.mean_ratio > 1.6
-    ball &= c.volume_mm3 < HAEMANGIOMA_MM3
     inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)
-    if ball:
-        return c.mean_t1_ratio > (0.93 if inner else 1.02)
-    return c.mean_t1_ratio > (MIXED_T1_RATIO if is_at_joint(c) else 1.2)
+    bright = c.mean_t1_ratio > (0.93 if inner else 1.02)
+    return ball and bright and c.volume_mm3 < HAEMANGIOMA_MM3
 
 
 def is_at_joint(c: Candidate) -> bool:
@@ -272,6 +280,7 @@ def is_faint(c: Candidate) -> bool:
 
 LOOK_ALIKES: Mapping[str, Look] = {
     "bright on T1: fat or haemangioma": is_bright_on_t1,
+    HAEMANGIOMA: is_haemangioma,
     RIM: is_rim,
     "vessel": is_vessel,
     PLATE: is_sheet,
@@ -321,13 +330,16 @@ def looks_like(
     return ""
 
 
-def core_looks_like(candidate: Candidate, joint_reach_mm: float | None = None) -> str:
+def core_looks_like(
+    candidate: Candidate, joint_reach_mm: float | None = None, *, but: Collection[str] = ()
+) -> str:
     """Return what a lesion is if its core is round or long as no edema is; an empty string if not.
 
     The core is what is left without the faint skirt, which alone may have reached the joint; rims
-    and dots are no question any more.
+    and dots are no question any more, nor is what is named in `but`.
     """
     if is_away(candidate, joint_reach_mm):
         return AWAY
-    names = (n for n, look in LOOK_ALIKES.items() if n in CORES and look(candidate))
+    asked = CORES - set(but)
+    names = (n for n, look in LOOK_ALIKES.items() if n in asked and look(candidate))
     return next(names, "")

@@ -27,6 +27,7 @@ BELIEVED = DOUBT[0][1]
 # Of what is below `SEEN_MM3`, where true ones may look like marrow to it: in phantoms 13 of 16
 # false ones had at most 0.03, six true ones 0.03 to 0.5.
 SMALL_DOUBT = 0.04
+SURE = 0.85
 # At a joint line that was found the place itself speaks for edema, so that less from the network
 # is enough: readers had drawn a lesion of 0.7 mL there to which it gave 0.14, and 0.06 when the
 # field of view was cut by a tenth.
@@ -65,6 +66,11 @@ def is_believed(probability: NDArray[np.float32], grid: Grid) -> bool:
     been taken for rims 0.37 and more.
     """
     return is_seen(len(probability), grid) and float(np.percentile(probability, 75)) >= BELIEVED
+
+
+def is_sure(probability: NDArray[np.float32], grid: Grid) -> bool:
+    """Say whether a network's probabilities within a candidate leave no doubt, as `is_believed`."""
+    return is_seen(len(probability), grid) and float(np.percentile(probability, 75)) >= SURE
 
 
 def is_seen(voxels: int, grid: Grid) -> bool:

@@ -22,6 +22,7 @@ from bmepipe.analysis.border import (
 from bmepipe.analysis.candidates import (
     DOT_MM2,
     FAINT,
+    HAEMANGIOMA,
     PLATE,
     RIM,
     bone_of,
@@ -39,6 +40,7 @@ from bmepipe.analysis.doubt import (
     is_believed,
     is_doubted,
     is_seen,
+    is_sure,
     painted,
     without_doubted_parts,
     without_unsupported,
@@ -196,7 +198,7 @@ def _judge_of(
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
         told = not_asked(second, mask, box, pair)
         if core:
-            reason = core_looks_like(facts, site.joint_reach_mm)
+            reason = core_looks_like(facts, site.joint_reach_mm, but=told)
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
@@ -217,11 +219,17 @@ def not_asked(
     """Return the look-alikes that a candidate is none of, for a network believes in the lesion.
 
     A lesion under the surface and what shines into the marrow from outside have the same place. On
-    STIR alone: where fat is saturated the network believes in marrow whose saturation failed.
+    STIR it need only believe: where fat is saturated it believes in marrow whose saturation failed,
+    and must be sure.
     """
-    if second is None or pair.sequence_class is not SequenceClass.STIR:
+    if second is None:
         return ()
-    return (RIM, PLATE) if is_believed(second.data[box][mask], second.grid) else ()
+    likely = second.data[box][mask]
+    if is_sure(likely, second.grid):
+        return (RIM, PLATE, HAEMANGIOMA)
+    if pair.sequence_class is SequenceClass.STIR and is_believed(likely, second.grid):
+        return (RIM, PLATE)
+    return ()
 
 
 def _faded(

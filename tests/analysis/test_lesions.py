@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.candidates import (
+    HAEMANGIOMA,
     PLATE,
     RIM,
     Candidate,
@@ -132,7 +133,7 @@ def test_each_look_alike_is_called_by_its_name(change, reason):
     assert looks_like(replace(EDEMA, **change), 10.0) == reason
 
 
-HAEMANGIOMA = {"mean_ratio": 2.0, "length": 11.0, "width": 10.0, "thickness": 9.0}
+HAEMANGIOMA_FACTS = {"mean_ratio": 2.0, "length": 11.0, "width": 10.0, "thickness": 9.0}
 SMALL = {"length": 9.0, "width": 8.0, "thickness": 6.0, "radius": 2.0, "fluid_ratio": 4.2}
 TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
 
@@ -140,14 +141,17 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({**HAEMANGIOMA, "mean_t1_ratio": 1.05}, "bright on T1: fat or haemangioma"),
-        ({**HAEMANGIOMA, "mean_t1_ratio": 0.98}, ""),
+        ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05}, "round and bright on T1: haemangioma"),
+        ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 0.98}, ""),
         (
-            {**HAEMANGIOMA, "mean_t1_ratio": 0.98, "outside_ratio": None},
-            "bright on T1: fat or haemangioma",
+            {**HAEMANGIOMA_FACTS, "mean_t1_ratio": 0.98, "outside_ratio": None},
+            "round and bright on T1: haemangioma",
         ),
-        ({**HAEMANGIOMA, "mean_t1_ratio": 1.15, "length": 25.0}, ""),  # inflammation beside fat
-        ({**HAEMANGIOMA, "mean_t1_ratio": 1.1, "volume_mm3": 80_000.0}, ""),  # a whole joint
+        (
+            {**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.15, "length": 25.0},
+            "",
+        ),  # inflammation beside fat
+        ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.1, "volume_mm3": 80_000.0}, ""),  # a whole joint
         (
             {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 9000.0},
             "bright on T1: fat or haemangioma",
@@ -167,8 +171,8 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
             "bright on T1: fat or haemangioma",
         ),
         (
-            {**HAEMANGIOMA, "mean_t1_ratio": 1.1, "joint_distance": 1.0},
-            "bright on T1: fat or haemangioma",
+            {**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.1, "joint_distance": 1.0},
+            "round and bright on T1: haemangioma",
         ),
         ({**SMALL, "peak_ratio": 4.5}, "cyst"),
         ({**SMALL, "peak_ratio": 3.8}, ""),
@@ -326,7 +330,7 @@ def test_mild_edema_that_the_network_is_sure_of_is_a_lesion(scene, knee):
     assert dice(both.edema.data, made.edema) > 0.8
 
 
-def test_where_a_network_believes_in_it_place_and_shape_are_no_reason_on_stir(scene) -> None:
+def test_where_a_network_believes_in_it_place_and_shape_are_no_reason(scene) -> None:
     made = scene()
     box = around(made.edema, (0, 0, 0))
     mask = made.edema[box]
@@ -334,6 +338,7 @@ def test_where_a_network_believes_in_it_place_and_shape_are_no_reason_on_stir(sc
         (0.6, SequenceClass.STIR, (RIM, PLATE)),
         (0.2, SequenceClass.STIR, ()),
         (0.6, SequenceClass.T2_FS, ()),
+        (0.9, SequenceClass.T2_FS, (RIM, PLATE, HAEMANGIOMA)),
     ):
         network = made.bones.with_data(np.where(made.edema, likely, 0.0).astype(np.float32))
         pair = replace(made.pair, sequence_class=kind)
@@ -345,6 +350,10 @@ def test_a_look_alike_that_is_not_asked_is_no_reason() -> None:
     rim = replace(EDEMA, greatest_depth=2.0, median_depth=1.0, outside_ratio=2.0)
     assert looks_like(rim, 20.0) == RIM
     assert looks_like(rim, 20.0, but=(RIM,)) == ""
+    ball = replace(EDEMA, **HAEMANGIOMA_FACTS, mean_t1_ratio=1.05)
+    assert core_looks_like(ball) == HAEMANGIOMA
+    assert core_looks_like(ball, but=(HAEMANGIOMA,)) == ""
+    assert core_looks_like(replace(ball, mean_t1_ratio=1.3), but=(HAEMANGIOMA,)) != ""
 
 
 def test_without_a_t1_only_what_fluid_alone_reaches_is_a_cyst() -> None:
