@@ -196,7 +196,7 @@ def _judge_of(
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, place)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
-        told = not_asked(second, mask, box, pair)
+        told = not_asked(second, mask, box, pair, at_joint=is_at_joint(facts))
         if core:
             reason = core_looks_like(facts, site.joint_reach_mm, but=told)
         else:
@@ -214,21 +214,27 @@ def _judge_of(
 
 
 def not_asked(
-    second: Volume | None, mask: NDArray[np.bool_], box: Box, pair: Pair
+    second: Volume | None,
+    mask: NDArray[np.bool_],
+    box: Box,
+    pair: Pair,
+    *,
+    at_joint: bool = False,
 ) -> tuple[str, ...]:
     """Return the look-alikes that a candidate is none of, for a network believes in the lesion.
 
     A lesion under the surface and what shines into the marrow from outside have the same place. On
     STIR it need only believe: where fat is saturated it believes in marrow whose saturation failed,
-    and must be sure.
+    and must be sure. At a joint line that was found edema may be faint, as `subchondral` says.
     """
     if second is None:
         return ()
     likely = second.data[box][mask]
+    faint = (FAINT,) if at_joint else ()
     if is_sure(likely, second.grid):
-        return (RIM, PLATE, HAEMANGIOMA)
+        return (RIM, PLATE, HAEMANGIOMA, *faint)
     if pair.sequence_class is SequenceClass.STIR and is_believed(likely, second.grid):
-        return (RIM, PLATE)
+        return (RIM, PLATE, *faint)
     return ()
 
 

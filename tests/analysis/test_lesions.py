@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.candidates import (
+    FAINT,
     HAEMANGIOMA,
     PLATE,
     RIM,
@@ -343,6 +344,7 @@ def test_where_a_network_believes_in_it_place_and_shape_are_no_reason(scene) -> 
         network = made.bones.with_data(np.where(made.edema, likely, 0.0).astype(np.float32))
         pair = replace(made.pair, sequence_class=kind)
         assert not_asked(network, mask, box, pair) == told
+        assert (FAINT in not_asked(network, mask, box, pair, at_joint=True)) == bool(told)
     assert not_asked(None, mask, box, made.pair) == ()
 
 
