@@ -159,10 +159,9 @@ def find_lesions(
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
     rejected += more
-    others = painted([row for row in rejected if row[2] != FAINT], edema.shape) | edema
-    candidates = faint_at_joint(probability.data, others, pair, bones, marrow, place, assessable)
-    faint, _ = sift(*candidates, partial(judge, core=False))
-    wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & (bones.data > 0) & assessable.data
+    faint, wide = _faint_at_joint(
+        probability, edema, rejected, pair, bones, marrow, place, assessable, judge
+    )
     edema, low, high = edema | faint, low | (faint & bright), high | wide
     rejected = [row for row in rejected if row[2] != FAINT or not faint[row[1]][row[0]].any()]
     edema, beside = beside_plates(edema, rejected, bones.grid)
@@ -185,6 +184,25 @@ def find_lesions(
         vetoed=painted(rejected, edema.shape, VETO),
         untold=untold_parts(rejected, pair, bones, marrow),
     )
+
+
+def _faint_at_joint(
+    probability: Volume,
+    edema: NDArray[np.bool_],
+    rejected: list[Rejected],
+    pair: Pair,
+    bones: Volume,
+    marrow: Marrow,
+    place: Place,
+    assessable: Volume,
+    judge: Judge,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the faint edema beside a joint line that no other candidate holds, and it widened."""
+    others = painted([row for row in rejected if row[2] != FAINT], edema.shape) | edema
+    candidates = faint_at_joint(probability.data, others, pair, bones, marrow, place, assessable)
+    faint, _ = sift(*candidates, partial(judge, core=False))
+    wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & (bones.data > 0) & assessable.data
+    return faint, wide
 
 
 def _judge_of(
