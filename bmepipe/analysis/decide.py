@@ -11,7 +11,7 @@ from bmepipe.analysis.candidates import AWAY, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.depth import opened
 from bmepipe.analysis.doubt import CERTAIN, EDGE
-from bmepipe.analysis.enclosure import OPEN, is_open
+from bmepipe.analysis.enclosure import OPEN, is_open, may_be_muscle
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.lesions import Found, find_lesions, number_lesions
 from bmepipe.analysis.marrow import Marrow, normal_marrow
@@ -146,7 +146,8 @@ def find_drawn(
         if is_away(facts, site.joint_reach_mm):
             return AWAY
         stir = pair.sequence_class is SequenceClass.STIR  # as of `lesions.not_asked`
-        return OPEN if is_open(mask, box, pair, bones, believed=stir) else ""
+        asked = may_be_muscle(facts.mean_ratio, pair)
+        return OPEN if asked and is_open(mask, box, pair, bones, believed=stir) else ""
 
     inside = (bones.data > 0) & assessable.data
     edge = (probability.data >= EDGE) & inside

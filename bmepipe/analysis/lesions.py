@@ -45,7 +45,7 @@ from bmepipe.analysis.doubt import (
     without_doubted_parts,
     without_unsupported,
 )
-from bmepipe.analysis.enclosure import OPEN, is_open
+from bmepipe.analysis.enclosure import OPEN, is_open, may_be_muscle
 from bmepipe.analysis.faint import seen_faintly, without_faint_specks
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.marrow import Marrow, normal_marrow
@@ -220,7 +220,8 @@ def _judge_of(
         else:
             reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
         reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        if core and not reason and is_open(mask, box, pair, bones, believed=bool(told)):
+        asked = core and not reason and (not told or may_be_muscle(facts.mean_ratio, pair))
+        if asked and is_open(mask, box, pair, bones, believed=bool(told)):
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
