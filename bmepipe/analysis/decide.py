@@ -11,7 +11,7 @@ from bmepipe.analysis.candidates import AWAY, describe, is_away
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.depth import opened
 from bmepipe.analysis.doubt import CERTAIN, EDGE
-from bmepipe.analysis.enclosure import OPEN, is_open, may_be_muscle
+from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.lesions import Found, find_lesions, number_lesions
 from bmepipe.analysis.marrow import Marrow, normal_marrow
@@ -145,9 +145,9 @@ def find_drawn(
             return "in the outermost slice only"
         if is_away(facts, site.joint_reach_mm):
             return AWAY
-        stir = pair.sequence_class is SequenceClass.STIR  # as of `lesions.not_asked`
-        asked = may_be_muscle(facts.mean_ratio, pair)
-        return OPEN if asked and is_open(mask, box, pair, bones, believed=stir) else ""
+        stir = pair.sequence_class is SequenceClass.STIR  # as of `judge.not_asked`
+        believed = facts.mean_ratio if stir else None
+        return OPEN if is_open(mask, box, pair, bones, believed=believed) else ""
 
     inside = (bones.data > 0) & assessable.data
     edge = (probability.data >= EDGE) & inside

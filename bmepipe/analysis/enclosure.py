@@ -38,7 +38,7 @@ MUSCLE_AT_MOST = 2.0
 
 
 def is_open(
-    mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume, *, believed: bool = False
+    mask: NDArray[np.bool_], box: Box, pair: Pair, bones: Volume, *, believed: float | None = None
 ) -> bool:
     """Say whether most of the outline that a candidate meets is not closed by cortex.
 
@@ -52,19 +52,24 @@ def is_open(
     box : tuple of slice
     pair : Pair
     bones : Volume of uint8
-    believed : bool
-        By a network: then the signal must run on outside as it is inside, too. Networks know no
-        muscle within a bone.
+    believed : float, optional
+        The candidate's signal over marrow's where a network believes in it, which knows no muscle
+        within a bone: then it must be no brighter than muscle, which STIR alone tells, and run on
+        outside as it is inside, too.
     """
     if pair.sequence_class is SequenceClass.PD_FS:
+        return False
+    stir = pair.sequence_class is SequenceClass.STIR
+    if stir and believed is not None and believed > MUSCLE_AT_MOST:
         return False
     grid = bones.grid
     flat = grid.flat_spacing_mm
     wide = widen(box, tuple(int(_MARGIN_MM / step) for step in grid.spacing_mm), grid.shape)
     candidate = padded(mask, box, wide)
     labels = bones.data[wide]
-    depth = ndimage.distance_transform_edt(labels > 0, sampling=flat)
-    edge = _outline_met(candidate, labels, grid)
+    depth, outline = ndimage.distance_transform_edt(labels > 0, sampling=flat, return_indices=True)
+    met = np.unique(outline[:, candidate & (depth <= NEAR_MM)], axis=1)
+    edge = _not_facing(met, candidate, labels, grid)
     pixel_mm = float(np.mean(np.delete(grid.spacing_mm, grid.slice_axis)))
     if edge.shape[1] * pixel_mm < LEAST_OUTLINE_MM:
         return False
@@ -77,29 +82,18 @@ def is_open(
     open_ = darkest > CORTEX_LEVEL * level
     if np.mean(open_) < OPEN_SHARE:
         return False
-    return not believed or _runs_on(edge[:, open_], labels > 0, smooth / level, flat)
+    return believed is None or _runs_on(edge[:, open_], labels > 0, smooth / level, flat)
 
 
-def may_be_muscle(mean_ratio: float, pair: Pair) -> bool:
-    """Say whether a candidate is not too bright for muscle that an outline has taken in.
-
-    Only STIR tells: by saturation muscle is as bright as edema.
-    """
-    return pair.sequence_class is not SequenceClass.STIR or mean_ratio <= MUSCLE_AT_MOST
-
-
-def _outline_met(candidate: NDArray[np.bool_], labels: NDArray[np.uint8], grid: Grid) -> NDArray:
-    """Return the indices, one a column, of the outline near a candidate, joints aside."""
-    bone = labels > 0
-    depth, outline = ndimage.distance_transform_edt(
-        bone, sampling=grid.flat_spacing_mm, return_indices=True
-    )
-    edge = np.unique(outline[:, candidate & (depth <= NEAR_MM)], axis=1)
-    other = bone & (labels != np.bincount(labels[candidate]).argmax())
-    if other.any():
-        away = ndimage.distance_transform_edt(~other, sampling=grid.spacing_mm)
-        edge = edge[:, away[tuple(edge)] > FACING_MM]
-    return edge
+def _not_facing(
+    edge: NDArray, candidate: NDArray[np.bool_], labels: NDArray[np.uint8], grid: Grid
+) -> NDArray:
+    """Return the voxels of an outline, one a column, that do not face another bone."""
+    other = (labels > 0) & (labels != np.bincount(labels[candidate]).argmax())
+    if not other.any():
+        return edge
+    away = ndimage.distance_transform_edt(~other, sampling=grid.spacing_mm)
+    return edge[:, away[tuple(edge)] > FACING_MM]
 
 
 def _runs_on(

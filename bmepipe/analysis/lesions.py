@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,14 +21,6 @@ from bmepipe.analysis.border import (
 from bmepipe.analysis.candidates import (
     DOT_MM2,
     FAINT,
-    HAEMANGIOMA,
-    PLATE,
-    RIM,
-    bone_of,
-    core_looks_like,
-    describe,
-    is_at_joint,
-    looks_like,
 )
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.depth import near
@@ -38,15 +29,13 @@ from bmepipe.analysis.doubt import (
     EDGE,
     VETO,
     is_believed,
-    is_doubted,
     is_seen,
-    is_sure,
     painted,
     without_doubted_parts,
     without_unsupported,
 )
-from bmepipe.analysis.enclosure import OPEN, is_open, may_be_muscle
 from bmepipe.analysis.faint import seen_faintly, without_faint_specks
+from bmepipe.analysis.judge import Judge, judge_of
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
@@ -55,17 +44,15 @@ from bmepipe.analysis.plates import beside_plates, sifted
 from bmepipe.analysis.region import Box
 from bmepipe.analysis.subchondral import faint_at_joint
 from bmepipe.analysis.untold import is_saturated, untold_parts, without_untold
-from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
 from bmepipe.result import Lesion
 from bmepipe.site import Site
-from bmepipe.study import Pair, SequenceClass
+from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
 # Of the step from marrow to core: the smallest, the best and the largest drawing of a lesion. The
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
 UNSURE_MM = 1.0  # by which the largest drawing of faint edema is wider
-Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
 FADED = "faint: nothing is left within its border"
 
 
@@ -134,7 +121,7 @@ def find_lesions(
     bright = (probability.data >= GROW_PROBABILITY) & marrow.interior & assessable.data
     depth, joint_mm = place.depth_mm, place.joint_mm
 
-    judge = _judge_of(pair, bones, site, second, marrow, place)
+    judge = judge_of(pair, bones, site, second, marrow, place)
     sure, grown = probability.data >= SEED_PROBABILITY, bright
     if second is not None:  # mild edema that only the network is sure of, and its faint border
         sure |= second.data >= CERTAIN
@@ -203,58 +190,6 @@ def _faint_at_joint(
     faint, _ = sift(*candidates, partial(judge, core=False))
     wide = near(faint, UNSURE_MM, bones.grid.spacing_mm) & (bones.data > 0) & assessable.data
     return faint, wide
-
-
-def _judge_of(
-    pair: Pair, bones: Volume, site: Site, second: Volume | None, marrow: Marrow, place: Place
-) -> Judge:
-    """Return who says what a candidate, or the core that is left of it, is if it is no edema."""
-    rule = rule_of(pair, site)
-
-    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
-        facts = describe(mask, box, pair, bones, marrow, place)
-        facts = replace(facts, fluid_ratio=rule.fluid_ratio)
-        told = not_asked(second, mask, box, pair, at_joint=is_at_joint(facts))
-        if core:
-            reason = core_looks_like(facts, site.joint_reach_mm, but=told)
-        else:
-            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
-        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
-        asked = core and not reason and (not told or may_be_muscle(facts.mean_ratio, pair))
-        if asked and is_open(mask, box, pair, bones, believed=bool(told)):
-            return OPEN
-        if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
-            return reason
-        likely = second.data[box][mask]
-        doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
-        return VETO if doubted else ""
-
-    return judge
-
-
-def not_asked(
-    second: Volume | None,
-    mask: NDArray[np.bool_],
-    box: Box,
-    pair: Pair,
-    *,
-    at_joint: bool = False,
-) -> tuple[str, ...]:
-    """Return the look-alikes that a candidate is none of, for a network believes in the lesion.
-
-    A lesion under the surface and what shines into the marrow from outside have the same place. On
-    STIR it need only believe: where fat is saturated it believes in marrow whose saturation failed,
-    and must be sure. At a joint line that was found edema may be faint, as `subchondral` says.
-    """
-    if second is None:
-        return ()
-    likely = second.data[box][mask]
-    faint = (FAINT,) if at_joint else ()
-    if is_sure(likely, second.grid):
-        return (RIM, PLATE, HAEMANGIOMA, *faint)
-    if pair.sequence_class is SequenceClass.STIR and is_believed(likely, second.grid):
-        return (RIM, PLATE, *faint)
-    return ()
 
 
 def _faded(
@@ -327,14 +262,6 @@ def _drawings(
         )
         for share, region in zip(STEP_SHARES, (bright, bright, faint), strict=True)
     )
-
-
-def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
-    label = bone_of(mask, box, bones)
-    if not is_vertebra(site.bone(label).name):
-        return ""
-    index = np.argwhere(mask) + [part.start for part in box]
-    return "basivertebral vein" if is_basivertebral(index, bones, label) else ""
 
 
 def number_lesions(

@@ -107,7 +107,9 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     t2fs, borrowed, unjudged = reference(
         signal, bones, interior, shading, joint=joint, t1_levels=t1_levels
     )
-    both = {} if guide is None or joint else quotients(signal, guide, bones, interior)
+    both: dict[int, float] = {}
+    if borrowed and guide is not None and not joint:
+        both = quotients(signal, guide, bones, interior)
     fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels, both.get(v, np.inf)))
     bright = () if joint else tuple(fatty)
     if bright:

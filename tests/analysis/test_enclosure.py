@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bmepipe.analysis.enclosure import is_open, may_be_muscle
+from bmepipe.analysis.enclosure import is_open
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -53,14 +53,15 @@ def test_what_a_network_believes_in_is_open_only_if_its_signal_runs_on(
     outside: float, runs_on: bool
 ) -> None:
     pair, bones, lesion = scene(outside=outside, cortex=outside)
-    assert is_open(lesion[BOX], BOX, pair, bones, believed=True) == runs_on
+    assert is_open(lesion[BOX], BOX, pair, bones, believed=1.55) == runs_on
 
 
 def test_on_stir_what_is_brighter_than_muscle_is_none() -> None:
-    pair, _, _ = scene(outside=250.0, cortex=10.0)
-    assert may_be_muscle(1.55, pair)
-    assert not may_be_muscle(2.5, pair)
-    assert may_be_muscle(2.5, replace(pair, sequence_class=SequenceClass.T2_FS))
+    pair, bones, lesion = scene(outside=250.0, cortex=250.0)
+    assert is_open(lesion[BOX], BOX, pair, bones, believed=1.55)
+    assert not is_open(lesion[BOX], BOX, pair, bones, believed=2.5)
+    saturated = replace(pair, sequence_class=SequenceClass.T2_FS)
+    assert is_open(lesion[BOX], BOX, saturated, bones, believed=2.5)
 
 
 def test_darker_tissue_right_at_the_outline_closes_it() -> None:

@@ -19,7 +19,8 @@ from bmepipe.analysis.candidates import (
 )
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
-from bmepipe.analysis.lesions import FADED, find_lesions, not_asked
+from bmepipe.analysis.judge import not_asked
+from bmepipe.analysis.lesions import FADED, find_lesions
 from bmepipe.analysis.parts import hysteresis, thick_parts
 from bmepipe.analysis.region import around
 from bmepipe.study import SequenceClass

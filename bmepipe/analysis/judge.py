@@ -1,0 +1,93 @@
+"""Who says what a candidate is: the look-alikes, the cortex, and a network's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.candidates import (
+    FAINT,
+    HAEMANGIOMA,
+    PLATE,
+    RIM,
+    bone_of,
+    core_looks_like,
+    describe,
+    is_at_joint,
+    looks_like,
+)
+from bmepipe.analysis.contrast import rule_of
+from bmepipe.analysis.doubt import VETO, is_believed, is_doubted, is_sure
+from bmepipe.analysis.enclosure import OPEN, is_open
+from bmepipe.analysis.marrow import Marrow
+from bmepipe.analysis.place import Place
+from bmepipe.analysis.region import Box
+from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
+from bmepipe.site import Site
+from bmepipe.study import Pair, SequenceClass
+from bmepipe.volume import Volume
+
+Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
+
+
+def judge_of(
+    pair: Pair, bones: Volume, site: Site, second: Volume | None, marrow: Marrow, place: Place
+) -> Judge:
+    """Return who says what a candidate, or the core that is left of it, is if it is no edema."""
+    rule = rule_of(pair, site)
+
+    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
+        facts = describe(mask, box, pair, bones, marrow, place)
+        facts = replace(facts, fluid_ratio=rule.fluid_ratio)
+        told = not_asked(second, mask, box, pair, at_joint=is_at_joint(facts))
+        if core:
+            reason = core_looks_like(facts, site.joint_reach_mm, but=told)
+        else:
+            reason = looks_like(facts, rule.min_lesion_mm3, site.joint_reach_mm, but=told)
+        reason = reason or _vein_of_a_vertebra(mask, box, bones, site)
+        believed = facts.mean_ratio if told else None
+        if core and not reason and is_open(mask, box, pair, bones, believed=believed):
+            return OPEN
+        if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
+            return reason
+        likely = second.data[box][mask]
+        doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
+        return VETO if doubted else ""
+
+    return judge
+
+
+def not_asked(
+    second: Volume | None,
+    mask: NDArray[np.bool_],
+    box: Box,
+    pair: Pair,
+    *,
+    at_joint: bool = False,
+) -> tuple[str, ...]:
+    """Return the look-alikes that a candidate is none of, for a network believes in the lesion.
+
+    A lesion under the surface and what shines into the marrow from outside have the same place. On
+    STIR it need only believe: where fat is saturated it believes in marrow whose saturation failed,
+    and must be sure. At a joint line that was found edema may be faint, as `subchondral` says.
+    """
+    if second is None:
+        return ()
+    likely = second.data[box][mask]
+    faint = (FAINT,) if at_joint else ()
+    if is_sure(likely, second.grid):
+        return (RIM, PLATE, HAEMANGIOMA, *faint)
+    if pair.sequence_class is SequenceClass.STIR and is_believed(likely, second.grid):
+        return (RIM, PLATE, *faint)
+    return ()
+
+
+def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
+    label = bone_of(mask, box, bones)
+    if not is_vertebra(site.bone(label).name):
+        return ""
+    index = np.argwhere(mask) + [part.start for part in box]
+    return "basivertebral vein" if is_basivertebral(index, bones, label) else ""
