@@ -37,6 +37,7 @@ PHANTOMS = {
     "lumbar": (22, 250.0), "sacroiliac": (24, 220.0), "hip": (24, 190.0), "knee": (8, 170.0),
     "ankle": (14, 150.0), "shoulder": (30, 160.0), "cervical": (30, 190.0),
 }  # fmt: skip
+NECK_SPACING_MM = 1.0  # its vertebrae are small, and their transverse processes thin
 PELVES = range(3, 13)  # seeds of the soft tissue around the one pelvis
 NARROW = range(1000, 1008)  # lumbar phantoms that come with narrow discs too
 NARROW_ATLASES = range(1, 4)
@@ -73,9 +74,14 @@ NECK = {
 }  # fmt: skip
 
 
+def spacing_mm(site: str) -> float:
+    """Return the spacing of a site's sources."""
+    return NECK_SPACING_MM if site == "cervical" else SPACING_MM
+
+
 def phantom_source(site: str, seed: int, field_mm: float) -> np.ndarray:
     """Return a phantom's tissues in our numbers, axes RAS."""
-    labels, _, names = tissue_map(site, seed, SPACING_MM, field_mm)
+    labels, _, names = tissue_map(site, seed, spacing_mm(site), field_mm)
     table = np.zeros(256, np.uint8)
     for number, name in names.items():
         _, _, bone = name.partition(".")
@@ -93,20 +99,27 @@ def abdomen_source(path: Path) -> np.ndarray:
 
 def neck_source(path: Path) -> np.ndarray:
     """Return the atlas of head and neck on our spacing, axes RAS, with canal and discs."""
-    labels = with_canal(atlas(path, NECK))
+    labels = with_canal(atlas(path, NECK, NECK_SPACING_MM), NECK_SPACING_MM)
     bodies = np.isin(labels, (TISSUES["axis"], TISSUES["vertebra"]))
     # A disc is what a closing along the column adds in front of the canal.
-    tall = ndimage.binary_closing(bodies, np.ones((1, 1, 9)))
+    tall = ndimage.binary_closing(bodies, np.ones((1, 1, odd(13.0 / NECK_SPACING_MM))))
     canal = labels == TISSUES["csf"]
     front = np.where(canal.any(1), canal.shape[1] - canal[:, ::-1].argmax(1), labels.shape[1])
     middle = np.median(front[canal.any(1)])
-    ahead = np.arange(labels.shape[1])[None, :, None] > middle - 4
+    ahead = np.arange(labels.shape[1])[None, :, None] > middle - 6.0 / NECK_SPACING_MM
     labels[tall & ~bodies & (labels == 0) & ahead] = TISSUES["disc"]
     return with_arches(labels)
 
 
-def atlas(path: Path, names: dict[str, tuple[int, ...] | range]) -> np.ndarray:
-    """Return an atlas's label map in our numbers and spacing, axes RAS."""
+def odd(length: float) -> int:
+    """Return the nearest odd number of voxels."""
+    return 2 * round((length - 1) / 2) + 1
+
+
+def atlas(
+    path: Path, names: dict[str, tuple[int, ...] | range], spacing_mm: float = SPACING_MM
+) -> np.ndarray:
+    """Return an atlas's label map in our numbers and a spacing of ours, axes RAS."""
     data, header = nrrd.read(str(path))
     table = np.zeros(1024, np.uint8)
     for name, numbers in names.items():
@@ -117,16 +130,16 @@ def atlas(path: Path, names: dict[str, tuple[int, ...] | range]) -> np.ndarray:
         if step < 0:
             labels = np.flip(labels, axis)
     labels = labels[::-1, ::-1]  # to RAS
-    zoom = np.abs(steps) / SPACING_MM
+    zoom = np.abs(steps) / spacing_mm
     index = [np.minimum((np.arange(round(n * z)) / z).astype(int), n - 1)
              for n, z in zip(labels.shape, zoom, strict=True)]  # fmt: skip
     return np.ascontiguousarray(labels[np.ix_(*index)])
 
 
-def with_canal(labels: np.ndarray) -> np.ndarray:
+def with_canal(labels: np.ndarray, spacing_mm: float = SPACING_MM) -> np.ndarray:
     """Return labels with the holes of the vertebrae's arches, slice by slice, made fluid."""
     column = np.isin(labels, (TISSUES["vertebra"], TISSUES["sacrum"], TISSUES["disc"]))
-    tall = ndimage.binary_closing(column, np.ones((1, 1, 15)))
+    tall = ndimage.binary_closing(column, np.ones((1, 1, odd(22.0 / spacing_mm))))
     for k in range(labels.shape[2]):
         hole = ndimage.binary_fill_holes(tall[:, :, k]) & ~tall[:, :, k]
         labels[:, :, k][hole & (labels[:, :, k] == 0)] = TISSUES["csf"]
@@ -179,7 +192,7 @@ def atlases(shapes: Path, cache: Path) -> None:
             save_source(cache / f"narrow_abdomen_{seed}.npz", source)
     if (shapes / "spl_head_neck/seg.nrrd").is_file():
         labels = neck_source(shapes / "spl_head_neck/seg.nrrd")
-        save_source(cache / "shape_neck.npz", make_source(labels, SPACING_MM))
+        save_source(cache / "shape_neck.npz", make_source(labels, NECK_SPACING_MM))
     if (shapes / "lhdl").is_dir():
         bones = pelvis_source(shapes / "lhdl")
         for seed in PELVES:
@@ -192,7 +205,7 @@ def phantom(site: str, seed: int, field_mm: float, cache: Path) -> None:
     """Write the source of a phantom, and those of its variants."""
     labels = phantom_source(site, seed, field_mm)
     column = site == "lumbar"
-    source = make_source(labels, SPACING_MM, complete=True, column=column)
+    source = make_source(labels, spacing_mm(site), complete=True, column=column)
     save_source(cache / f"phantom_{site}_{seed}.npz", source)
     if column and seed in NARROW:
         source = make_source(

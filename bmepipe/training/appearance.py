@@ -148,6 +148,8 @@ def paint(
     marrow = _marrow_changes(coarse, greys["marrow"], contrast, rng, device)
     if chance(rng, 0.35):
         marrow = banded(marrow, labels[::2, ::2, ::2], greys["marrow"], contrast, rng, device)
+    if chance(rng, 0.15):
+        marrow = flooded(marrow, greys["marrow"], contrast, rng, device)
     signal = torch.where(bones, signal + doubled(marrow)[0], signal)
     if chance(rng, 0.5):  # discs age one by one
         age = torch.exp(uniform(rng, 0.0, 0.6) * smooth_field(coarse, 5, rng, device))
@@ -227,6 +229,24 @@ def banded(
     patches = smooth_field(shape, integer(rng, 5, 9), rng, device)
     blend = near * torch.sigmoid(5 * (patches - uniform(rng, -0.3, 1.2)))
     blend = functional.avg_pool3d(blend, 3, 1, 1)
+    return change * (1 - blend) + (value - marrow) * blend
+
+
+def flooded(
+    change: Tensor, marrow: float, contrast: str, rng: torch.Generator, device: str
+) -> Tensor:
+    """Return marrow changes with a whole region's marrow replaced, shape as `change`.
+
+    A femoral head in a transient syndrome, a navicular or an acromion are edematous as a whole: a
+    network that knows lesions in bones only does not see a bone there.
+    """
+    values = {
+        "t1": (0.25, 0.9), "fat_suppressed": (1.3, 6.0), "plain_t2": (0.7, 1.7), "free": (0.0, 3.0)
+    }  # fmt: skip
+    shape = (change.shape[1], change.shape[2], change.shape[3])
+    value = marrow * uniform(rng, *values[contrast])
+    region = smooth_field(shape, integer(rng, 3, 5), rng, device)
+    blend = torch.sigmoid(uniform(rng, 4, 15) * (region - uniform(rng, -0.5, 1.0)))
     return change * (1 - blend) + (value - marrow) * blend
 
 

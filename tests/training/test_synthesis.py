@@ -14,6 +14,7 @@ from bmepipe.training.appearance import (
     banded,
     cluttered,
     dress,
+    flooded,
     paint,
 )
 from bmepipe.training.chance import noise, smooth_field
@@ -193,6 +194,17 @@ def test_bands_of_disease_lie_along_cartilage_only(contrast: str) -> None:
         assert float((0.8 + made).min()) >= -1e-6
         seen = max(seen, float(made.abs().max()))
     assert seen > 0.05
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_a_flooded_region_is_large_and_of_one_grey(contrast: str) -> None:
+    most = 0.0
+    for seed in range(12):
+        made = flooded(torch.zeros((1, 24, 20, 28)), 0.8, contrast, generator(seed), "cpu")
+        assert float((0.8 + made).min()) >= -1e-6
+        changed = made.abs() > 0.5 * made.abs().max()
+        most = max(most, float(changed.float().mean()))
+    assert most > 0.3
 
 
 @pytest.mark.parametrize("contrast", CONTRASTS)
