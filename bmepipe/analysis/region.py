@@ -66,6 +66,22 @@ def within(inner: Box, outer: Box) -> Box:
     return (i, j, k)
 
 
+def pieces(mask: NDArray[np.bool_], least: float = 1) -> list[NDArray[np.bool_]]:
+    """Return the connected pieces of a mask of at least so many voxels, the largest first.
+
+    Examples
+    --------
+    >>> [piece.tolist() for piece in pieces(np.array([1, 0, 1, 1], bool))]
+    [[False, False, True, True], [True, False, False, False]]
+    >>> len(pieces(np.array([1, 0, 1, 1], bool), least=2))
+    1
+    """
+    numbered, count = ndimage.label(mask)
+    sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-sizes, kind="stable")
+    return [numbered == n + 1 for n in order if sizes[n] >= max(least, 1)]
+
+
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the largest connected piece of a mask; an empty one as it is.
 

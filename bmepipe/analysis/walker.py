@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
+from bmepipe.analysis.region import pieces
+
 Floats = NDArray[np.float32]
 
 STEP_MM = 1.0  # of the grid that is walked on, or the scan's own where that is coarser
@@ -31,6 +33,7 @@ LEAST_EDGE = 0.03  # of the marrow's signal per mm; noise hides smaller ones
 NOISE_FACTOR = 2.0  # times the robust spread of steps within the core
 SEEPAGE = 1e-4  # across the sharpest edge
 LEAST_CORE_VOXELS = 30
+LEAST_PIECE = 0.05  # of a bone: an acromion is a tenth of its scapula, what is smaller is a crumb
 MOST_SLOPE = 0.7  # of the logarithm of the marrow's shading
 
 
@@ -50,7 +53,7 @@ def settle_borders(
     Returns
     -------
     ndarray of uint8, same shape
-        Each bone is one piece without holes; none takes voxels that were another's.
+        Each piece of a bone is one without holes; none takes voxels that were another bone's.
     """
     settled = np.zeros_like(labels)
     wide = OUTSIDE_MM + 3 * STEP_MM
@@ -61,11 +64,19 @@ def settle_borders(
             slice(max(part.start - int(np.ceil(wide / step)), 0), part.stop + int(wide / step) + 1)
             for part, step in zip(found, spacing_mm, strict=True)
         )
-        own = labels[box] == label
-        other = (labels[box] > 0) & ~own
-        bone = settle_border(own, other, [image[box] for image in images], spacing_mm)
-        settled[box][bone & ~other] = label
+        bone = labels[box] == label
+        other = (labels[box] > 0) & ~bone
+        shown = [image[box] for image in images]
+        for own in _large_pieces(bone):  # each has a core of its own
+            piece = settle_border(own, other, shown, spacing_mm)
+            settled[box][piece & ~other] = label
     return settled
+
+
+def _large_pieces(bone: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the pieces of a bone; with its crumbs, where it is one piece and crumbs."""
+    large = pieces(bone, LEAST_PIECE * np.count_nonzero(bone))
+    return large if len(large) > 1 else [bone]
 
 
 def settle_border(

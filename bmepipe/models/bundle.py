@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import most_probable, refine_bones
 from bmepipe.analysis.hidden import believed_by_half, may_be_edema
+from bmepipe.analysis.hip_bone import PARTS, as_one_bone, parted_again
 from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
-from bmepipe.analysis.region import largest_piece
+from bmepipe.analysis.region import largest_piece, pieces
+from bmepipe.analysis.walker import LEAST_PIECE
 from bmepipe.errors import NoBonesFound
 from bmepipe.models.network import build_network, flattened
 from bmepipe.models.probability import joined, probability_of
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     import torch
 
 WINGS = "ilium"  # thin bones between two muscles, by the beginning of their names
+# Bones whose processes hang on by bone thinner than a slice: they may come in several pieces.
+IN_PIECES = ("scapula",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +189,9 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     }
     images = [volume.data for volume in volumes_of(pair)]
     drawn = most_probable(native, pair.grid.shape, bundle.border_probability)
-    labels = refine_bones(drawn, images, pair.grid.spacing_mm)
+    parts = [bone.label for bone in site.bones if bone.name in PARTS]
+    labels = refine_bones(as_one_bone(drawn, parts), images, pair.grid.spacing_mm)
+    labels = parted_again(labels, drawn, parts, pair.grid.spacing_mm)
     wings = [bone.label for bone in site.bones if bone.name.startswith(WINGS)]
     labels = without_muscle(labels, images, pair.grid.spacing_mm, wings)
     if not labels.any():
@@ -213,6 +219,9 @@ def _believable(
 ) -> NDArray[np.uint8]:
     """Return the largest part of each bone whose size and certainty can be believed.
 
+    Of a scapula the others too: an edematous acromion was lost, since no slice showed the spine
+    that it hangs on by.
+
     Raises
     ------
     NoBonesFound
@@ -221,21 +230,27 @@ def _believable(
     believed = np.zeros_like(labels)
     doubtful = []
     for bone in site.bones:
-        largest = largest_piece(labels == bone.label)
-        if not largest.any():
-            continue
-        kind = int(np.bincount(kinds[largest]).argmax())
-        volume_ml = float(largest.sum() * bundle.spacing_mm**3 / 1000)
-        confidence = float(certainty[largest].mean())
-        if volume_ml < bundle.smallest_ml.get(kind, 0.0) or confidence < bundle.least_confidence:
-            doubtful.append(f"{bone.name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
-        else:
-            believed[largest] = bone.label
+        for piece in _pieces(labels == bone.label, bone.name):
+            kind = int(np.bincount(kinds[piece]).argmax())
+            volume_ml = float(piece.sum() * bundle.spacing_mm**3 / 1000)
+            confidence = float(certainty[piece].mean())
+            least_ml = bundle.smallest_ml.get(kind, 0.0)
+            if volume_ml < least_ml or confidence < bundle.least_confidence:
+                doubtful.append(f"{bone.name} {volume_ml:.0f} mL at confidence {confidence:.2f}")
+            else:
+                believed[piece] = bone.label
     if not believed.any():
         seen = [*doubtful, *_other_kinds(kinds, bundle, site)]
         got = "; ".join(seen) or f"no bone at all, {_surest(probability, bundle)}"
         raise NoBonesFound(_expected(site), got, _remedy(site))
     return believed
+
+
+def _pieces(bone: NDArray[np.bool_], name: str) -> list[NDArray[np.bool_]]:
+    """Return the largest piece of a bone, of one of `IN_PIECES` the others too; none of nothing."""
+    if name in IN_PIECES:
+        return pieces(bone, LEAST_PIECE * np.count_nonzero(bone))
+    return [largest_piece(bone)] if bone.any() else []
 
 
 def _surest(probability: NDArray[np.float32], bundle: Bundle) -> str:

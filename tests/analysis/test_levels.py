@@ -9,8 +9,14 @@ from bmepipe.analysis.bodies import (
     split_vertebrae,
     without_next,
 )
+from bmepipe.analysis.boundary import refine_bones
 from bmepipe.analysis.column import CERVICAL
-from bmepipe.analysis.hip_bone import femoral_heads, hip_bone_parts
+from bmepipe.analysis.hip_bone import (
+    as_one_bone,
+    femoral_heads,
+    hip_bone_parts,
+    parted_again,
+)
 from bmepipe.analysis.level_names import name_levels
 from bmepipe.analysis.levels import right_of_middle, site_bones
 from bmepipe.site import load_site
@@ -281,3 +287,22 @@ def test_without_a_head_in_view_all_is_ilium() -> None:
     plate, femur, _ = pelvis(1)
     parts = hip_bone_parts(plate, np.zeros_like(femur), 2.0)
     assert (parts["ilium"] == plate).all()
+
+
+def test_parts_of_a_hip_bone_are_drawn_as_one_and_meet() -> None:
+    """Each drawn for itself they lost a strip along borders that no image shows."""
+    rng = np.random.default_rng(5)
+    shape, spacing_mm = (60, 50, 12), (0.8, 0.7, 3.5)
+    bone = np.zeros(shape, np.uint8)
+    bone[8:52, 6:44, 2:10] = 2
+    bone[30:52, 6:44, 2:10], bone[30:52, 24:44, 2:10] = 3, 4
+    bone[2:6, 6:44, 2:10] = 1  # a femur beside it
+    image = np.where(bone > 0, 1.0, 0.3) + rng.normal(0, 0.02, shape)
+    apart = refine_bones(bone, [image], spacing_mm)
+    one = refine_bones(as_one_bone(bone, (2, 3, 4)), [image], spacing_mm)
+    again = parted_again(one, bone, (2, 3, 4), spacing_mm)
+    inner = (slice(12, 48), slice(10, 40), slice(3, 9))
+    assert (apart[inner] == 0).any()
+    assert np.array_equal(again[inner], bone[inner])
+    assert set(np.unique(again)) == {0, 1, 2, 3, 4}
+    assert parted_again(np.zeros_like(bone), np.zeros_like(bone), (2, 3), spacing_mm).max() == 0

@@ -66,6 +66,25 @@ def test_a_neighbour_across_a_joint_keeps_its_voxels() -> None:
     assert set(np.unique(settled)) == {0, 1, 2}
 
 
+def test_a_thin_second_piece_is_drawn_from_a_core_of_its_own() -> None:
+    """An acromion apart from its scapula: all its depth is less than the core of the other."""
+    truth, image, coarse = scene(1.0)
+    x, y, z = np.indices(SHAPE) * np.array(SPACING_MM)[:, None, None, None]
+    plate = (np.abs(x - 58) < 3.2) & (np.abs(y - 36) < 22) & (np.abs(z - 20) < 12)
+    image = np.where(plate & ~ndimage.binary_erosion(plate), 0.15, np.where(plate, 3.0, image))
+    settled = settle_borders((coarse | plate).astype(np.uint8), [image], SPACING_MM) > 0
+    assert settled[plate].mean() > 0.85
+    assert dice(settled & ~plate, truth & ~plate) > 0.95
+
+
+def test_crumbs_beside_a_bone_are_dropped() -> None:
+    _, image, coarse = scene()
+    crumb = np.zeros(SHAPE, bool)
+    crumb[2:6, 2:6, 6] = True
+    settled = settle_borders((coarse | crumb).astype(np.uint8), [image], SPACING_MM) > 0
+    assert not settled[crumb].any()
+
+
 def test_a_bone_without_a_certain_core_stays_as_it_is() -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[40:42, 30:42, 6] = 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bmepipe.analysis.align import align
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
 from bmepipe.models.bundle import bone_finder
 from bmepipe.models.network import build_network
@@ -154,3 +155,16 @@ def test_slices_along_a_sacrum_are_shown_as_coronal_whatever_their_lean(lean_deg
     assert placement.flipped == (True, True, False)
     usual = place(grid, 2.5, 16)
     assert (usual.axes == (0, 2, 1)) == (lean_deg < 45)
+
+
+def test_an_edematous_acromion_apart_from_its_scapula_is_kept() -> None:
+    """Between the slices its spine is not seen, so that the scapula comes in two pieces."""
+    phantom = make_phantom("shoulder", 26, protocol=coarse(site_protocol("shoulder"), 2))
+    site, grid = load_site("shoulder"), phantom.bones.grid
+    t1, _ = align(phantom.t1, phantom.t2fs, same_frame=True)
+    bones = bone_finder(site)(Pair(phantom.t2fs, t1, SequenceClass.T2_FS), site)
+    numbers = {bone.name: bone.label for bone in site.bones}
+    height = grid.to_world(np.indices(grid.shape).reshape(3, -1).T)[:, 2].reshape(grid.shape)
+    top = height[phantom.bones.data == numbers["humerus"]].max()
+    acromion = (phantom.bones.data == numbers["scapula"]) & (height > top + 3)
+    assert (bones.data[acromion] == numbers["scapula"]).mean() > 0.8
