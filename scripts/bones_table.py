@@ -32,7 +32,7 @@ from bmepipe.study import Pair, Role, SequenceClass
 from bmepipe.training.arches import canal_front
 from bmepipe.volume import Volume
 
-SPINES = ("lumbar", "cervical", "sacroiliac")  # networks find vertebral bodies without arches
+SPINES = ("lumbar", "sacroiliac")  # of vertebrae their bodies are judged, without arches
 CANAL = ("csf", "cord")
 MAP_MM, MAP_FIELD_MM = 1.0, 250.0
 

@@ -40,7 +40,7 @@ class Candidate:
     site names no joint or none was found; `of_joint` whether its bone is one of the joint's;
     `fluid_ratio` the signal over marrow's that fluid reaches and edema does not, None where they
     are too near each other; `pixel_mm` the spacing within a slice; `in_end_slice` whether it lies
-    in the volume's first or last thick slice alone.
+    in the volume's first or last thick slice alone; `in_arch` whether in a vertebra's arch.
     """
 
     volume_mm3: float
@@ -61,6 +61,7 @@ class Candidate:
     fluid_ratio: float | None = None
     pixel_mm: float = 0.0
     in_end_slice: bool = False
+    in_arch: bool = False
 
 
 HAEMANGIOMA_MM3 = 20_000.0  # most of a vertebral body; no larger one is round
@@ -107,6 +108,7 @@ def describe(
         joint_distance=joint_mm,
         of_joint=bone_of(mask, box, bones) in place.joint_bones,
         in_end_slice=in_end_slice(box, grid),
+        in_arch=marrow.arches is not None and bool(marrow.arches[box][mask].mean() > 0.5),
         pixel_mm=max(s for axis, s in enumerate(grid.spacing_mm) if axis != grid.slice_axis),
     )
 
@@ -187,9 +189,10 @@ def is_haemangioma(c: Candidate) -> bool:
     """Say whether it is round, plainly bright on the fat-suppressed series and not darker on T1.
 
     Away from the surface and from any joint hardly darker is enough. None is as large as
-    `HAEMANGIOMA_MM3`, nor as the inflammation of a whole joint.
+    `HAEMANGIOMA_MM3`, nor as the inflammation of a whole joint. In an arch, which is as thin as a
+    candidate, any is round, and the fat around it shines in on T1.
     """
-    if c.mean_t1_ratio is None or is_large_at_joint(c):
+    if c.mean_t1_ratio is None or c.in_arch or is_large_at_joint(c):
         return False
     ball = c.length < 1.8 * c.thickness and c.mean_ratio > 1.6
     inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)

@@ -38,6 +38,8 @@ class Column:
     least_step_mm, most_step_mm : float
         Between the middles of neighbouring bodies: a smaller step is within one, a larger one means
         that a vertebra was overlooked.
+    arches : bool
+        Whether the arches are found well enough to count as parts of their vertebrae.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class Column:
     least_part_ml: float
     least_step_mm: float
     most_step_mm: float
+    arches: bool = False
 
 
 # Steps: the smallest adult's lumbar bodies are 25 mm apart, the tallest's 42; cervical ones 14 to
@@ -83,6 +86,7 @@ CERVICAL = Column(
     least_part_ml=0.5,
     least_step_mm=12.0,
     most_step_mm=28.0,
+    arches=True,
 )
 
 

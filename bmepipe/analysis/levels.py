@@ -144,6 +144,9 @@ def right_of_middle(bones: NDArray[np.bool_], sacrum: NDArray[np.bool_]) -> NDAr
 
 def bodies_note(bones: Volume, site: Site) -> tuple[str, ...]:
     """Return a line that says what of its vertebrae a network does not find, if there are any."""
+    column = column_of(site)
+    if column is not None and column.arches:
+        return ()
     present = np.bincount(bones.data.ravel(), minlength=256)
     names = [bone.name for bone in site.bones if present[bone.label]]
     if any(is_vertebra(name) or name.startswith("vertebra_") for name in names):

@@ -26,6 +26,7 @@ from bmepipe.analysis.reference import (
 )
 from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import best_shading, fit_shading
+from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
 from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
@@ -59,6 +60,8 @@ class Marrow:
         themselves.
     dark : ndarray of bool, optional
         Cortex, joint space and sclerosis: dark on T1 and no edema.
+    arches : ndarray of bool, optional
+        Of vertebrae, where they are judged: by a reference of their own.
     """
 
     interior: NDArray[np.bool_]
@@ -68,6 +71,7 @@ class Marrow:
     unjudged: tuple[int, ...] = ()
     bright: tuple[int, ...] = ()
     dark: NDArray[np.bool_] | None = None
+    arches: NDArray[np.bool_] | None = None
 
 
 def smooth_in_plane(data: NDArray, grid: Grid, sigma_mm: float) -> NDArray[np.float32]:
@@ -91,6 +95,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         Gives the margin in mm.
     """
     joint = joint_labels(site, bones)
+    parts = arches_apart(bones, site)
     depth = bone_depth(bones)
     interior = depth > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
@@ -98,32 +103,35 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     if pair.t1 is not None:
         guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
         for _ in range(2):  # the second time without cortex
-            shading = fit_shading(guide, bones, interior & (guide > 0))
-            t1 = reference(guide, bones, interior, shading)[0]
+            shading = fit_shading(guide, parts, interior & (guide > 0))
+            t1 = reference(guide, parts, interior, shading)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
-    shading = best_shading(signal, guide, bones, interior & (signal > 0))
+    shading = best_shading(signal, guide, parts, interior & (signal > 0))
     t1_levels = t1.levels if t1 else None
     t2fs, borrowed, unjudged = reference(
-        signal, bones, interior, shading, joint=joint, t1_levels=t1_levels
+        signal, parts, interior, shading, joint=joint, t1_levels=t1_levels
     )
     both: dict[int, float] = {}
     if borrowed and guide is not None and not joint:
-        both = quotients(signal, guide, bones, interior)
+        both = quotients(signal, guide, parts, interior)
     fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels, both.get(v, np.inf)))
     bright = () if joint else tuple(fatty)
     if bright:
-        t2fs, borrowed, unjudged = reference(signal, bones, interior, shading, bright)
+        t2fs, borrowed, unjudged = reference(signal, parts, interior, shading, bright)
     dark = np.zeros(interior.shape, bool)
     if t1 is not None and guide is not None:
         if not joint:
-            t1 = judged_by_others(t1, bones, borrowed)
+            t1 = judged_by_others(t1, parts, borrowed)
         water = watery(t1, t2fs, depth, bones.grid)
         with np.errstate(invalid="ignore"):
             dark = (t1.ratio < CORTEX_T1_RATIO) & ~water
         interior |= water
     interior &= fills_its_slice(bones)
-    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark)
+    borrowed, unjudged, bright = (
+        tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright)
+    )
+    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches=parts.data >= ARCH)
 
 
 def watery(

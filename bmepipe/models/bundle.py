@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.boundary import most_probable, refine_bones
+from bmepipe.analysis.column import column_of
 from bmepipe.analysis.hidden import believed_by_half, may_be_edema
 from bmepipe.analysis.hip_bone import PARTS, as_one_bone, parted_again
 from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
-from bmepipe.analysis.region import largest_piece, pieces
+from bmepipe.analysis.region import Box, largest_piece, pieces
+from bmepipe.analysis.vertebral_arches import arches_of
 from bmepipe.analysis.walker import LEAST_PIECE
 from bmepipe.errors import NoBonesFound
 from bmepipe.models.network import build_network, flattened
@@ -194,9 +196,43 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     labels = parted_again(labels, drawn, parts, pair.grid.spacing_mm)
     wings = [bone.label for bone in site.bones if bone.name.startswith(WINGS)]
     labels = without_muscle(labels, images, pair.grid.spacing_mm, wings)
+    hung_on = _arches(coarse, kinds, certainty, probability, seen, bundle, site)
+    arches = most_probable(hung_on, pair.grid.shape, bundle.border_probability)
+    labels = np.where(labels > 0, labels, arches).astype(np.uint8)
     if not labels.any():
         raise NoBonesFound(_expected(site), "bones thinner than a voxel", _remedy(site))
     return pair.t2fs.with_data(labels)
+
+
+def _arches(
+    coarse: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    certainty: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    seen: Seen,
+    bundle: Bundle,
+    site: Site,
+) -> dict[int, tuple[Box, NDArray[np.float32]]]:
+    """Return each vertebra's arch as `boundary.most_probable` takes it, where the site judges it.
+
+    As the network draws them: laminae are too thin for the walks that settle a body's border.
+    """
+    column = column_of(site)
+    kind_of = {name: kind for kind, name in bundle.labels.items()}
+    if column is None or not column.arches or "arch" not in kind_of:
+        return {}
+    arch = kind_of["arch"]
+    unnamed = (kinds > 0) & (kinds != arch) & (coarse == 0)
+    owners = arches_of(coarse, unnamed, kinds == arch, certainty, bundle.spacing_mm)
+    free = (coarse == 0) & (owners == 0) & ~unnamed
+    return {
+        int(label): from_network(
+            np.where((owners == label) | free, probability[arch], 0).astype(np.float32),
+            seen.placement,
+            bundle.border_probability,
+        )
+        for label in np.unique(owners[owners > 0])
+    }
 
 
 def even(

@@ -144,6 +144,7 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
     ("change", "reason"),
     [
         ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05}, "round and bright on T1: haemangioma"),
+        ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05, "in_arch": True}, ""),
         ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 0.98}, ""),
         (
             {**HAEMANGIOMA_FACTS, "mean_t1_ratio": 0.98, "outside_ratio": None},

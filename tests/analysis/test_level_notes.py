@@ -34,7 +34,8 @@ def test_named_bones_need_no_note(site: str, bone: str) -> None:
     ("site", "bone", "said"),
     [
         ("lumbar", "L4", 1),
-        ("cervical", "vertebra_1", 1),
+        ("lumbar", "vertebra_1", 1),
+        ("cervical", "vertebra_1", 0),
         ("lumbar", "sacrum", 0),
         ("hip", "ilium", 0),
     ],

@@ -168,3 +168,15 @@ def test_an_edematous_acromion_apart_from_its_scapula_is_kept() -> None:
     top = height[phantom.bones.data == numbers["humerus"]].max()
     acromion = (phantom.bones.data == numbers["scapula"]) & (height > top + 3)
     assert (bones.data[acromion] == numbers["scapula"]).mean() > 0.8
+
+
+def test_the_arches_of_a_neck_are_found_with_their_vertebrae() -> None:
+    phantom = make_phantom("cervical", 24, protocol=coarse(site_protocol("cervical"), 2))
+    site, truth = load_site("cervical"), phantom.bones.data
+    t1, _ = align(phantom.t1, phantom.t2fs, same_frame=True)
+    bones = bone_finder(site)(Pair(phantom.t2fs, t1, SequenceClass.STIR), site).data
+    named = [bone.label for bone in site.bones if (truth == bone.label).any()]
+    scores = [dice(bones == label, truth == label) for label in named]
+    assert np.mean(scores) > 0.65
+    # Two facet joints are inflamed.
+    assert (bones[phantom.edema.data] > 0).mean() > 0.8
