@@ -224,10 +224,9 @@ def _arches(
     arch = kind_of["arch"]
     unnamed = (kinds > 0) & (kinds != arch) & (coarse == 0)
     owners = arches_of(coarse, unnamed, kinds == arch, certainty, bundle.spacing_mm)
-    free = (coarse == 0) & (owners == 0) & ~unnamed
     return {
         int(label): from_network(
-            np.where((owners == label) | free, probability[arch], 0).astype(np.float32),
+            probability_of(owners == label, kinds, probability),
             seen.placement,
             bundle.border_probability,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from bmepipe.analysis.align import align
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
@@ -178,5 +179,7 @@ def test_the_arches_of_a_neck_are_found_with_their_vertebrae() -> None:
     named = [bone.label for bone in site.bones if (truth == bone.label).any()]
     scores = [dice(bones == label, truth == label) for label in named]
     assert np.mean(scores) > 0.65
+    away_mm = ndimage.distance_transform_edt(truth == 0, sampling=phantom.bones.grid.spacing_mm)
+    assert away_mm[bones > 0].max() < 12  # no piece far away that hangs on nothing
     # Two facet joints are inflamed.
     assert (bones[phantom.edema.data] > 0).mean() > 0.8
