@@ -96,6 +96,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     """
     joint = joint_labels(site, bones)
     parts = arches_apart(bones, site)
+    bodies = parts.with_data(np.where(parts.data < ARCH, parts.data, 0).astype(np.uint8))
     depth = bone_depth(bones)
     interior = depth > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
@@ -103,11 +104,11 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     if pair.t1 is not None:
         guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
         for _ in range(2):  # the second time without cortex
-            shading = fit_shading(guide, parts, interior & (guide > 0))
+            shading = fit_shading(guide, bodies, interior & (guide > 0))
             t1 = reference(guide, parts, interior, shading)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
-    shading = best_shading(signal, guide, parts, interior & (signal > 0))
+    shading = best_shading(signal, guide, bodies, interior & (signal > 0))
     t1_levels = t1.levels if t1 else None
     t2fs, borrowed, unjudged = reference(
         signal, parts, interior, shading, joint=joint, t1_levels=t1_levels

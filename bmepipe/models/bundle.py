@@ -196,7 +196,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     labels = parted_again(labels, drawn, parts, pair.grid.spacing_mm)
     wings = [bone.label for bone in site.bones if bone.name.startswith(WINGS)]
     labels = without_muscle(labels, images, pair.grid.spacing_mm, wings)
-    hung_on = _arches(coarse, kinds, certainty, probability, seen, bundle, site)
+    hung_on = _arches(coarse, seen, bundle, site)
     arches = most_probable(hung_on, pair.grid.shape, bundle.border_probability)
     labels = np.where(labels > 0, labels, arches).astype(np.uint8)
     if not labels.any():
@@ -205,25 +205,22 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
 
 
 def _arches(
-    coarse: NDArray[np.uint8],
-    kinds: NDArray[np.uint8],
-    certainty: NDArray[np.float32],
-    probability: NDArray[np.float32],
-    seen: Seen,
-    bundle: Bundle,
-    site: Site,
+    coarse: NDArray[np.uint8], seen: Seen, bundle: Bundle, site: Site
 ) -> dict[int, tuple[Box, NDArray[np.float32]]]:
     """Return each vertebra's arch as `boundary.most_probable` takes it, where the site judges it.
 
-    As the network draws them: laminae are too thin for the walks that settle a body's border.
+    As the network draws them: laminae are too thin for the walks that settle a body's border. Both
+    contrasts count the same, for the surer one alone closes the facet joints.
     """
     column = column_of(site)
     kind_of = {name: kind for kind, name in bundle.labels.items()}
     if column is None or not column.arches or "arch" not in kind_of:
         return {}
-    arch = kind_of["arch"]
-    unnamed = (kinds > 0) & (kinds != arch) & (coarse == 0)
-    owners = arches_of(coarse, unnamed, kinds == arch, certainty, bundle.spacing_mm)
+    probability = seen.probabilities.mean(0).numpy()
+    kinds, certainty = probability.argmax(0).astype(np.uint8), probability.max(0)
+    arches = (kinds == kind_of["arch"]) & (coarse == 0)
+    unnamed = (kinds > 0) & ~arches & (coarse == 0)
+    owners = arches_of(coarse, unnamed, arches, certainty, bundle.spacing_mm)
     return {
         int(label): from_network(
             probability_of(owners == label, kinds, probability),
