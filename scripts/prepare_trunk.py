@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nrrd
 import numpy as np
 from prepare_pelvis import (
     SPACING_MM,
@@ -120,6 +119,8 @@ def atlas(
     path: Path, names: dict[str, tuple[int, ...] | range], spacing_mm: float = SPACING_MM
 ) -> np.ndarray:
     """Return an atlas's label map in our numbers and a spacing of ours, axes RAS."""
+    import nrrd  # what is made of phantoms alone does without
+
     data, header = nrrd.read(str(path))
     table = np.zeros(1024, np.uint8)
     for name, numbers in names.items():
