@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nrrd
 import numpy as np
 import SimpleITK as sitk
 
@@ -39,6 +38,8 @@ DESS_TISSUES = {
 
 def read_labels(path: Path, table: dict[str, tuple[int, ...]]) -> sitk.Image:
     """Return the tissues of an NRRD label map, resampled to 1 mm and to RAS axes."""
+    import nrrd  # not asked for where only a mesh is filled
+
     data, header = nrrd.read(str(path))
     lut = np.zeros(256, np.uint8)
     for name, values in table.items():
