@@ -260,5 +260,6 @@ def left_out(what: str, mask: NDArray[np.bool_], bones: Volume, site: Site) -> s
         bone = bones.data == label
         share = np.count_nonzero(mask & bone) / np.count_nonzero(bone)
         if share > 0:
-            parts.append(f"{site.bone(label).name} {share:.0%}")
+            told = f"{share:.0%}" if share >= 0.005 else "under 1%"
+            parts.append(f"{site.bone(label).name} {told}")
     return f"Left out because {what}: {', '.join(parts)}."

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmepipe.analysis.quality import assess, suppression_failure, tissue_skewness
+from bmepipe.analysis.quality import assess, left_out, suppression_failure, tissue_skewness
 from bmepipe.errors import ImplausibleImage
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
@@ -121,3 +121,15 @@ def test_without_t1_the_missing_check_is_said(scene, knee):
     made = scene(with_t1=False)
     _, notes = assess(made.pair, made.bones, knee)
     assert "Without a T1" in notes[0]
+
+
+def test_a_little_that_is_left_out_is_not_called_nothing(knee):
+    data = np.zeros((30, 30, 10), np.uint8)
+    data[2:28, 2:28, 1:9] = 1
+    data[2:28, 28:30, 1:9] = 2
+    bones = Volume(data, Grid(data.shape, np.diag([0.8, 0.7, 3.0, 1.0])))
+    mask = np.zeros(data.shape, bool)
+    mask[4:6, 4:6, 2] = True
+    mask[2:15, 28:30, 1:9] = True
+    told = left_out("signal is lost", mask, bones, knee)
+    assert told == "Left out because signal is lost: femur under 1%, tibia 50%."
