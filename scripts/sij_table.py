@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmepipe.analysis import candidates, contrast, marrow
+from bmepipe.analysis import contrast, look_alikes, marrow
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.labels import check_bones
 from bmepipe.analysis.lesions import find_lesions
@@ -64,9 +64,9 @@ def without_t1(cases: list, site: Site) -> list[CaseAgreement]:
 
 
 def without_look_alikes(cases: list, site: Site) -> list[CaseAgreement]:
-    kept, candidates.LOOK_ALIKES = candidates.LOOK_ALIKES, {}
+    kept, look_alikes.LOOK_ALIKES = look_alikes.LOOK_ALIKES, {}
     rows = table(cases, replace(site, joint_reach_mm=None))
-    candidates.LOOK_ALIKES = kept
+    look_alikes.LOOK_ALIKES = kept
     return rows
 
 

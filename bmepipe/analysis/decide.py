@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.candidates import AWAY, describe, is_away
+from bmepipe.analysis.candidates import describe
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.depth import opened
 from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.lesions import Found, find_lesions, number_lesions
+from bmepipe.analysis.look_alikes import (
+    AWAY,
+    is_away,
+)
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of

@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.candidates import (
-    FAINT,
-    HAEMANGIOMA,
-    PLATE,
-    RIM,
     bone_of,
-    core_looks_like,
     describe,
-    is_at_joint,
-    looks_like,
 )
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import VETO, is_believed, is_doubted, is_sure
 from bmepipe.analysis.enclosure import OPEN, is_open
+from bmepipe.analysis.look_alikes import (
+    FAINT,
+    HAEMANGIOMA,
+    PLATE,
+    RIM,
+    core_looks_like,
+    is_at_joint,
+    looks_like,
+)
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.place import Place
 from bmepipe.analysis.region import Box

@@ -18,10 +18,6 @@ from bmepipe.analysis.border import (
     without_specks,
     without_splinters,
 )
-from bmepipe.analysis.candidates import (
-    DOT_MM2,
-    FAINT,
-)
 from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
 from bmepipe.analysis.depth import near
 from bmepipe.analysis.doubt import (
@@ -37,6 +33,10 @@ from bmepipe.analysis.doubt import (
 from bmepipe.analysis.faint import seen_faintly, without_faint_specks
 from bmepipe.analysis.judge import Judge, judge_of
 from bmepipe.analysis.lesion_rows import lesion_row
+from bmepipe.analysis.look_alikes import (
+    DOT_MM2,
+    FAINT,
+)
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of

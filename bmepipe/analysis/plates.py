@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bmepipe.analysis.candidates import PLATE
 from bmepipe.analysis.doubt import is_seen, painted
+from bmepipe.analysis.look_alikes import PLATE
 from bmepipe.analysis.parts import Rejected, pieces_of, sift, thick_parts
 from bmepipe.analysis.region import Box, within
 from bmepipe.volume import Grid

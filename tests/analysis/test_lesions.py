@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.candidates import (
-    FAINT,
-    HAEMANGIOMA,
-    PLATE,
-    RIM,
     Candidate,
     axes_mm,
-    core_looks_like,
     in_end_slice,
     in_plane_radius_mm,
-    looks_like,
 )
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.enclosure import OPEN
 from bmepipe.analysis.judge import not_asked
 from bmepipe.analysis.lesions import FADED, find_lesions
+from bmepipe.analysis.look_alikes import (
+    FAINT,
+    HAEMANGIOMA,
+    PLATE,
+    RIM,
+    core_looks_like,
+    looks_like,
+)
 from bmepipe.analysis.parts import hysteresis, thick_parts
 from bmepipe.analysis.region import around
 from bmepipe.study import SequenceClass
