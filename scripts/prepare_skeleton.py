@@ -17,8 +17,12 @@ import numpy as np
 from prepare_shapes import fill_mesh
 from prepare_trunk import PHANTOMS, SPACING_MM, phantom_source
 from scipy import ndimage
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from bmepipe.analysis.region import largest_piece
+from bmepipe.analysis.walker import signed_depth_mm
 from bmepipe.training.sources import make_source, save_source
 from bmepipe.training.tissues import LAST_BONE, TISSUES
 
@@ -73,17 +77,12 @@ def read_stl(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def pieces(points: np.ndarray, triangles: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the connected pieces of a mesh, in the order of their first points."""
-    owner = np.arange(len(points))
-    while True:  # the least number spreads along the triangles
-        least = owner[triangles].min(1)
-        spread = owner.copy()
-        np.minimum.at(spread, triangles, least[:, None])
-        if (spread == owner).all():
-            break
-        owner = spread
+    edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
+    graph = coo_matrix((np.ones(len(edges)), edges.T), (len(points), len(points)))
+    count, owner = connected_components(graph, directed=False)
     found = []
-    for first in np.unique(owner[triangles]):
-        kept = triangles[owner[triangles[:, 0]] == first]
+    for piece in range(count):
+        kept = triangles[owner[triangles[:, 0]] == piece]
         used, renamed = np.unique(kept, return_inverse=True)
         found.append((points[used], renamed.reshape(-1, 3)))
     return found
@@ -162,11 +161,7 @@ def inside_mm(points: np.ndarray, triangles: np.ndarray, shape: tuple[int, ...])
     at = [(np.arange(n) * SPACING_MM - low[axis] - 0.5) for axis, n in enumerate(shape)]
     grid = np.stack(np.meshgrid(*at, indexing="ij"))
     mask = ndimage.map_coordinates(soft, grid, order=1, cval=0.0) > 0.5
-    parts, count = ndimage.label(mask)
-    if count > 1:
-        mask = parts == 1 + np.argmax(np.bincount(parts.flat)[1:])
-    outer, inner = (ndimage.distance_transform_edt(m) for m in (~mask, mask))
-    return ((outer - inner) * SPACING_MM).astype(np.float32)
+    return -signed_depth_mm(largest_piece(mask), np.full(3, SPACING_MM))
 
 
 def with_bones(labels: np.ndarray, distances: dict[str, np.ndarray]) -> np.ndarray:

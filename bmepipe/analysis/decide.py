@@ -14,10 +14,7 @@ from bmepipe.analysis.doubt import CERTAIN, EDGE
 from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.lesions import Found, find_lesions, number_lesions
-from bmepipe.analysis.look_alikes import (
-    AWAY,
-    is_away,
-)
+from bmepipe.analysis.look_alikes import AWAY, is_away
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import hysteresis, parts_touching, sift
 from bmepipe.analysis.place import Place, place_of

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.region import around
+
 PARTS = ("ilium", "ischium", "pubis")
 # Planes through the middle of the femoral head part the bone, as the cartilage of childhood did:
 # the ilium above, the pubis in front of and the ischium behind what is left.
@@ -79,10 +81,14 @@ def parted_again(
     own = np.isin(before, parts)
     if not own.any():
         return joined
+    drawn = joined == parts[0]
+    box = around(own | drawn, (0, 0, 0))
     nearest = ndimage.distance_transform_edt(
-        ~own, sampling=spacing_mm, return_distances=False, return_indices=True
+        ~own[box], sampling=spacing_mm, return_distances=False, return_indices=True
     )
-    return np.where(joined == parts[0], before[tuple(nearest)], joined).astype(np.uint8)
+    parted = joined.copy()
+    parted[box][drawn[box]] = before[box][tuple(nearest)][drawn[box]]
+    return parted
 
 
 def femoral_heads(

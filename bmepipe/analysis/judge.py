@@ -8,10 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.candidates import (
-    bone_of,
-    describe,
-)
+from bmepipe.analysis.candidates import bone_of, describe
 from bmepipe.analysis.contrast import rule_of
 from bmepipe.analysis.doubt import VETO, is_believed, is_doubted, is_sure
 from bmepipe.analysis.enclosure import OPEN, is_open

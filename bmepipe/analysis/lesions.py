@@ -33,10 +33,7 @@ from bmepipe.analysis.doubt import (
 from bmepipe.analysis.faint import seen_faintly, without_faint_specks
 from bmepipe.analysis.judge import Judge, judge_of
 from bmepipe.analysis.lesion_rows import lesion_row
-from bmepipe.analysis.look_alikes import (
-    DOT_MM2,
-    FAINT,
-)
+from bmepipe.analysis.look_alikes import DOT_MM2, FAINT
 from bmepipe.analysis.marrow import Marrow, normal_marrow
 from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of

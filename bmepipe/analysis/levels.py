@@ -23,7 +23,7 @@ from bmepipe.analysis.column import Column, column_of, sizes_of
 from bmepipe.analysis.hip_bone import hip_bone_parts
 from bmepipe.analysis.level_names import is_anchored, is_whole, name_levels, number_from_top
 from bmepipe.analysis.region import around
-from bmepipe.analysis.vertebra import is_vertebra
+from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.site import Site
 from bmepipe.volume import Volume
 
@@ -149,7 +149,7 @@ def bodies_note(bones: Volume, site: Site) -> tuple[str, ...]:
         return ()
     present = np.bincount(bones.data.ravel(), minlength=256)
     names = [bone.name for bone in site.bones if present[bone.label]]
-    if any(is_vertebra(name) or name.startswith("vertebra_") for name in names):
+    if any(is_any_vertebra(name) for name in names):
         return ("Of vertebrae only the bodies are judged, not the arches and facet joints.",)
     return ()
 

@@ -96,7 +96,8 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     """
     joint = joint_labels(site, bones)
     parts = arches_apart(bones, site)
-    bodies = parts.with_data(np.where(parts.data < ARCH, parts.data, 0).astype(np.uint8))
+    arches = parts.data >= ARCH
+    bodies = bones.with_data(np.where(arches, 0, bones.data).astype(np.uint8))
     depth = bone_depth(bones)
     interior = depth > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
@@ -132,7 +133,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     borrowed, unjudged, bright = (
         tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright)
     )
-    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches=parts.data >= ARCH)
+    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches)
 
 
 def watery(

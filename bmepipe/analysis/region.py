@@ -10,6 +10,8 @@ from scipy import ndimage
 
 Box = tuple[slice, slice, slice]
 
+LEAST_PIECE = 0.05  # of a bone: an acromion is a tenth of its scapula, what is smaller is a crumb
+
 
 def around(mask: NDArray[np.bool_], voxels: Sequence[int]) -> tuple[slice, ...]:
     """Return the slices around a mask that is not empty, wider by `voxels` along each axis.
@@ -66,20 +68,18 @@ def within(inner: Box, outer: Box) -> Box:
     return (i, j, k)
 
 
-def pieces(mask: NDArray[np.bool_], least: float = 1) -> list[NDArray[np.bool_]]:
-    """Return the connected pieces of a mask of at least so many voxels, the largest first.
+def large_pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected pieces of a mask but for crumbs (`LEAST_PIECE`), the largest first.
 
     Examples
     --------
-    >>> [piece.tolist() for piece in pieces(np.array([1, 0, 1, 1], bool))]
+    >>> [piece.tolist() for piece in large_pieces(np.array([1, 0, 1, 1], bool))]
     [[False, False, True, True], [True, False, False, False]]
-    >>> len(pieces(np.array([1, 0, 1, 1], bool), least=2))
-    1
     """
     numbered, count = ndimage.label(mask)
     sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
-    return [numbered == n + 1 for n in order if sizes[n] >= max(least, 1)]
+    return [numbered == n + 1 for n in order if sizes[n] >= LEAST_PIECE * sizes.sum()]
 
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

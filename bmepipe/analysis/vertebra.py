@@ -31,6 +31,15 @@ def is_vertebra(name: str) -> bool:
     return re.fullmatch(r"[CTL]\d{1,2}", name) is not None
 
 
+def is_any_vertebra(name: str) -> bool:
+    """Say whether a bone is a vertebra with a body, of a known level or numbered from the top.
+
+    >>> is_any_vertebra("L4"), is_any_vertebra("vertebra_2"), is_any_vertebra("sacrum")
+    (True, True, False)
+    """
+    return is_vertebra(name) or name.startswith("vertebra_")
+
+
 def is_basivertebral(index: NDArray[np.intp], bones: Volume, label: int) -> bool:
     """Say whether a candidate lies where the basivertebral vein does, and is as small.
 

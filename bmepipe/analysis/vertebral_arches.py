@@ -14,15 +14,13 @@ from skimage.segmentation import watershed
 from bmepipe.analysis.column import Column, column_of
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.region import around, largest_piece
-from bmepipe.analysis.vertebra import is_vertebra
+from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.site import Site
 from bmepipe.volume import Volume
 
 MOST_WAY_MM = 60.0  # from the body through the bone: the tip of a neck's longest spinous process
 ARCH = 128  # is added to a vertebra's label
-BEYOND_MM = (
-    8.0  # from what the largest balls fill: corners of a body reach less far, arches farther
-)
+BEYOND_MM = 8.0  # farther than this from a body's core lie arches, but no corners of bodies
 DOUBT = 4.0  # power of the certainty by which a way through doubtful bone is longer
 
 
@@ -51,9 +49,23 @@ def arches_of(
     spacing_mm : float
         Isotropic.
     """
-    bodies = (vertebrae > 0) | others
+    given = np.zeros_like(vertebrae)
     if not vertebrae.any() or not arches.any():
-        return np.zeros_like(vertebrae)
+        return given
+    box = around((vertebrae > 0) | others | arches, (0, 0, 0))
+    given[box] = _nearest_body(vertebrae[box], others[box], arches[box], certainty[box], spacing_mm)
+    return given
+
+
+def _nearest_body(
+    vertebrae: NDArray[np.uint8],
+    others: NDArray[np.bool_],
+    arches: NDArray[np.bool_],
+    certainty: NDArray[np.float32],
+    spacing_mm: float,
+) -> NDArray[np.uint8]:
+    """Return `arches_of` within the box of the bones; the rest of the grid is empty."""
+    bodies = (vertebrae > 0) | others
     cost = spacing_mm / np.maximum(certainty, 0.1).astype(float) ** DOUBT
     way = MCP_Geometric(np.where(arches | bodies, cost, -1))
     length_mm, _ = way.find_costs(np.argwhere(bodies))
@@ -78,7 +90,7 @@ def arches_apart(bones: Volume, site: Site) -> Volume:
     labels = bones.data.copy()
     for bone in site.bones:
         own = bones.data == bone.label
-        if (is_vertebra(bone.name) or bone.name.startswith("vertebra_")) and own.any():
+        if is_any_vertebra(bone.name) and own.any():
             box = around(own, (1, 1, 1))
             arch = _behind_body(own[box], bones.grid.spacing_mm, column)
             labels[box][arch] = bone.label + ARCH

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
-from bmepipe.analysis.region import pieces
+from bmepipe.analysis.region import large_pieces
 
 Floats = NDArray[np.float32]
 
@@ -33,7 +33,6 @@ LEAST_EDGE = 0.03  # of the marrow's signal per mm; noise hides smaller ones
 NOISE_FACTOR = 2.0  # times the robust spread of steps within the core
 SEEPAGE = 1e-4  # across the sharpest edge
 LEAST_CORE_VOXELS = 30
-LEAST_PIECE = 0.05  # of a bone: an acromion is a tenth of its scapula, what is smaller is a crumb
 MOST_SLOPE = 0.7  # of the logarithm of the marrow's shading
 
 
@@ -67,15 +66,15 @@ def settle_borders(
         bone = labels[box] == label
         other = (labels[box] > 0) & ~bone
         shown = [image[box] for image in images]
-        for own in _large_pieces(bone):  # each has a core of its own
+        for own in _drawn_apart(bone):  # each has a core of its own
             piece = settle_border(own, other, shown, spacing_mm)
             settled[box][piece & ~other] = label
     return settled
 
 
-def _large_pieces(bone: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _drawn_apart(bone: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the pieces of a bone; with its crumbs, where it is one piece and crumbs."""
-    large = pieces(bone, LEAST_PIECE * np.count_nonzero(bone))
+    large = large_pieces(bone)
     return large if len(large) > 1 else [bone]
 
 

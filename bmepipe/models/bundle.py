@@ -21,9 +21,8 @@ from bmepipe.analysis.hip_bone import PARTS, as_one_bone, parted_again
 from bmepipe.analysis.leak import without_muscle
 from bmepipe.analysis.levels import site_bones
 from bmepipe.analysis.likeness import sharpened
-from bmepipe.analysis.region import Box, largest_piece, pieces
+from bmepipe.analysis.region import Box, large_pieces, largest_piece
 from bmepipe.analysis.vertebral_arches import arches_of
-from bmepipe.analysis.walker import LEAST_PIECE
 from bmepipe.errors import NoBonesFound
 from bmepipe.models.network import build_network, flattened
 from bmepipe.models.probability import joined, probability_of
@@ -181,14 +180,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     certainty = probability.max(0)
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
     coarse = _believable(coarse, kinds, certainty, probability, bundle, site)
-    native = {
-        int(label): from_network(
-            probability_of(coarse == label, kinds, probability),
-            seen.placement,
-            bundle.border_probability,
-        )
-        for label in np.unique(coarse[coarse > 0])
-    }
+    native = _native(coarse, kinds, probability, seen, bundle)
     images = [volume.data for volume in volumes_of(pair)]
     drawn = most_probable(native, pair.grid.shape, bundle.border_probability)
     parts = [bone.label for bone in site.bones if bone.name in PARTS]
@@ -221,13 +213,24 @@ def _arches(
     arches = (kinds == kind_of["arch"]) & (coarse == 0)
     unnamed = (kinds > 0) & ~arches & (coarse == 0)
     owners = arches_of(coarse, unnamed, arches, certainty, bundle.spacing_mm)
+    return _native(owners, kinds, probability, seen, bundle)
+
+
+def _native(
+    coarse: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    seen: Seen,
+    bundle: Bundle,
+) -> dict[int, tuple[Box, NDArray[np.float32]]]:
+    """Return each label's probability on the scan's grid, as `boundary.most_probable` takes it."""
     return {
         int(label): from_network(
-            probability_of(owners == label, kinds, probability),
+            probability_of(coarse == label, kinds, probability),
             seen.placement,
             bundle.border_probability,
         )
-        for label in np.unique(owners[owners > 0])
+        for label in np.unique(coarse[coarse > 0])
     }
 
 
@@ -281,7 +284,7 @@ def _believable(
 def _pieces(bone: NDArray[np.bool_], name: str) -> list[NDArray[np.bool_]]:
     """Return the largest piece of a bone, of one of `IN_PIECES` the others too; none of nothing."""
     if name in IN_PIECES:
-        return pieces(bone, LEAST_PIECE * np.count_nonzero(bone))
+        return large_pieces(bone)
     return [largest_piece(bone)] if bone.any() else []
 
 
