@@ -84,6 +84,8 @@ class Site:
     shown_ml : mapping of str to float
         Kinds of bone that every scan of the site shows, and how much of each at least; by these the
         site is told from images.
+    beside : tuple of str
+        Other sites that one scan may show as well.
     joint_reach_mm : float, optional
         For a site that is a joint between two bones: candidates farther than this from its line are
         not edema of this joint and are rejected with that reason. None: no such rule.
@@ -104,6 +106,7 @@ class Site:
     joint_reach_mm: float | None = None
     shown_ml: Mapping[str, float] = field(default_factory=dict)
     joint_between: tuple[tuple[str, ...], ...] = ()
+    beside: tuple[str, ...] = ()
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
@@ -162,6 +165,7 @@ def parse_site(name: str, table: dict[str, Any]) -> Site:
     row["shown_ml"] = MappingProxyType(dict(row.get("shown_ml", {})))
     row["planes"], row["words"] = tuple(row.get("planes", ())), tuple(row.get("words", ()))
     row["joint_between"] = tuple(map(tuple, row.get("joint_between", ())))
+    row["beside"] = tuple(row.get("beside", ()))
     return _build(Site, row, name)
 
 

@@ -17,9 +17,9 @@ from bmepipe.volume import Volume
 # 17 real series fit their own site best, with 0.87 to 0.97 and a lead of 0.04 to 0.56; another site
 # with up to 0.86, heads up to 0.79.
 LEAST_SCORE, LEAST_LEAD = 0.87, 0.04
-# Another site must fit by so much better before the one that was asked for is refused.
-WRONG_LEAD = 0.1
-HIGHEST_SCORE = 0.97  # that any network gave, to a knee
+# By how much a site beside the one that was asked for must fit better before that is refused: one
+# scan may show both. Any other is refused as soon as the images alone would name it.
+BESIDE_LEAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,9 @@ def recognise_by_bones(volume: Volume, sites: Sequence[Site]) -> tuple[Site, str
 def require_site(
     volume: Volume, site: Site, sites: Sequence[Site], own: float | None = None
 ) -> None:
-    """Refuse a site that was asked for if the images clearly show another one.
+    """Refuse a site that was asked for if the images show another one.
 
-    The other networks are asked only where one of them could lead by `WRONG_LEAD`: all take some
-    ten seconds.
+    The other networks are asked only where the site's own is not sure: all take some ten seconds.
 
     Parameters
     ----------
@@ -84,11 +83,12 @@ def require_site(
         Naming the site that fits.
     """
     own = site_score(volume, site).score if own is None else own
-    if own + WRONG_LEAD >= HIGHEST_SCORE:
+    if own >= LEAST_SCORE:
         return
     others = (site_score(volume, s) for s in sites if s.model and s.name != site.name)
     best = max(others, key=lambda s: s.score)
-    if best.score >= LEAST_SCORE and best.score > own + WRONG_LEAD:
+    lead = BESIDE_LEAD if best.site.name in site.beside else LEAST_LEAD
+    if best.score >= LEAST_SCORE and best.score > own + lead:
         raise NoBonesFound(
             f"images of the site {site.name}",
             f"images that fit {best.site.name} ({best.score:.2f}, {site.name} {own:.2f}): "

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bmepipe.errors import NoBonesFound, UnknownChoice
-from bmepipe.models.recognise import recognise_by_bones, require_site, site_score
+from bmepipe.models.recognise import (
+    BESIDE_LEAD,
+    LEAST_LEAD,
+    LEAST_SCORE,
+    recognise_by_bones,
+    require_site,
+    site_score,
+)
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import make_phantom
 from bmepipe.site import load_site, site_names
@@ -39,6 +48,16 @@ def test_noise_is_no_site() -> None:
 def test_a_wrong_site_is_noticed(knee: Volume, asked: str) -> None:
     with pytest.raises(NoBonesFound, match="--site knee"):
         require_site(knee, load_site(asked), SITES)
+
+
+def test_a_wrong_site_that_fits_nearly_as_well_is_noticed(knee: Volume) -> None:
+    """A scan of sacroiliac joints fitted the shoulder with 0.83 and its own site with 0.89."""
+    hip, nearly = load_site("hip"), LEAST_SCORE - 0.001
+    lead = site_score(knee, load_site("knee")).score - nearly
+    assert LEAST_LEAD < lead < BESIDE_LEAD
+    with pytest.raises(NoBonesFound, match="--site knee"):
+        require_site(knee, hip, SITES, nearly)
+    require_site(knee, replace(hip, beside=("knee",)), SITES, nearly)
 
 
 def test_the_right_site_is_not_refused(knee: Volume) -> None:
