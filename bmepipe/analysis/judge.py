@@ -19,6 +19,7 @@ from bmepipe.analysis.look_alikes import (
     RIM,
     core_looks_like,
     is_at_joint,
+    is_plain,
     looks_like,
 )
 from bmepipe.analysis.marrow import Marrow
@@ -30,6 +31,7 @@ from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
 Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
+Plain = Callable[[NDArray[np.bool_], Box], bool]
 
 
 def judge_of(
@@ -52,11 +54,19 @@ def judge_of(
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
+        if is_plain(facts, rule.seed_ratio):
+            return ""
         likely = second.data[box][mask]
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
         return VETO if doubted else ""
 
     return judge
+
+
+def plain_of(pair: Pair, bones: Volume, site: Site, marrow: Marrow, place: Place) -> Plain:
+    """Return who says whether a lesion is plain edema, whatever a network says."""
+    seed_ratio = rule_of(pair, site).seed_ratio
+    return lambda mask, box: is_plain(describe(mask, box, pair, bones, marrow, place), seed_ratio)
 
 
 def not_asked(

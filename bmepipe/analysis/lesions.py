@@ -31,7 +31,7 @@ from bmepipe.analysis.doubt import (
     without_unsupported,
 )
 from bmepipe.analysis.faint import seen_faintly, without_faint_specks
-from bmepipe.analysis.judge import Judge, judge_of
+from bmepipe.analysis.judge import Judge, Plain, judge_of, plain_of
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.look_alikes import DOT_MM2, FAINT
 from bmepipe.analysis.marrow import Marrow, normal_marrow
@@ -136,7 +136,8 @@ def find_lesions(
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
     edema, more = sifted(pieces_of(edema), partial(judge, core=True), bones.grid)
     if second is not None:
-        edema, more = left_by_network(edema, more, second, pair, bones.grid, judge)
+        plain = plain_of(pair, bones, site, marrow, place)
+        edema, more = left_by_network(edema, more, second, pair, bones.grid, judge, plain)
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
@@ -205,6 +206,7 @@ def left_by_network(
     pair: Pair,
     grid: Grid,
     judge: Judge,
+    plain: Plain,
 ) -> tuple[NDArray[np.bool_], list[Rejected]]:
     """Return what the network leaves of the rule's lesions, and all that is rejected by now.
 
@@ -220,7 +222,9 @@ def left_by_network(
 
     rest, plates = cut(painted(rejected, edema.shape, VETO))
     saved, doubted = sift(*pieces_of(rest), left_over)
-    edema, carved = cut(edema | saved)
+    whole, _ = sift(*pieces_of(edema | saved), lambda mask, box: "" if plain(mask, box) else VETO)
+    edema, carved = cut((edema | saved) & ~whole)
+    edema |= whole
     # A cut parts what is believed from the rest, which passed for edema only beside it.
     away = painted(carved, edema.shape)
     beside = parts_touching(edema | away, away) & edema

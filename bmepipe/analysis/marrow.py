@@ -8,27 +8,35 @@ ignore what is brighter than its surroundings.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.column import column_of
 from bmepipe.analysis.depth import depth_mm, opened
+from bmepipe.analysis.filled_bones import (
+    BoneSignal,
+    bone_signals,
+    filled_bones,
+    is_fatty,
+    relative_quotients,
+    stands_out,
+)
 from bmepipe.analysis.parts import large_parts
 from bmepipe.analysis.reference import (
     Reference,
-    is_fatty,
     judged_by_others,
     present_labels,
-    quotients,
     reference,
 )
 from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import best_shading, fit_shading
 from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
-from bmepipe.study import Pair
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
@@ -109,18 +117,25 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             t1 = reference(guide, parts, interior, shading)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
-    shading = best_shading(signal, guide, bodies, interior & (signal > 0))
-    t1_levels = t1.levels if t1 else None
+    shading_fs = best_shading(signal, guide, bodies, interior & (signal > 0))
     t2fs, borrowed, unjudged = reference(
-        signal, parts, interior, shading, joint=joint, t1_levels=t1_levels
+        signal, parts, interior, shading_fs, joint=joint, t1_levels=t1.levels if t1 else None
     )
-    both: dict[int, float] = {}
-    if borrowed and guide is not None and not joint:
-        both = quotients(signal, guide, parts, interior)
-    fatty = (v for v in borrowed if is_fatty(v, t1_levels, t2fs.levels, both.get(v, np.inf)))
-    bright = () if joint else tuple(fatty)
+    signals: dict[int, BoneSignal] = {}
+    filled: tuple[int, ...] = ()
+    if not joint and (t1 is not None or column_of(site) is None):
+        levels = t1.levels if t1 else None
+        signals = bone_signals(signal, guide, parts, interior, t2fs.levels, levels)
+        filled = filled_bones(signals, pair.sequence_class)
+    if filled:
+        if t1 is not None and guide is not None:
+            t1 = reference(guide, parts, interior, shading, unsound=filled)[0]
+        t2fs, borrowed, unjudged = reference(signal, parts, interior, shading_fs, unsound=filled)
+    bright = () if joint else _bright(borrowed, filled, parts, site, pair, t1, t2fs, signals)
     if bright:
-        t2fs, borrowed, unjudged = reference(signal, parts, interior, shading, bright)
+        t2fs, borrowed, unjudged = reference(
+            signal, parts, interior, shading_fs, bright, unsound=filled
+        )
     dark = np.zeros(interior.shape, bool)
     if t1 is not None and guide is not None:
         if not joint:
@@ -134,6 +149,32 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright)
     )
     return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches)
+
+
+def _bright(
+    borrowed: tuple[int, ...],
+    filled: tuple[int, ...],
+    bones: Volume,
+    site: Site,
+    pair: Pair,
+    t1: Reference | None,
+    t2fs: Reference,
+    signals: Mapping[int, BoneSignal],
+) -> tuple[int, ...]:
+    """Return which of the bones that others would judge are bright, but not full of edema."""
+    quotients = relative_quotients(signals, filled)
+    t1_levels = None
+    if t1 is not None:
+        t1_levels = {v: level for v, level in t1.levels.items() if v not in filled}
+
+    def is_edematous(v: int) -> bool:
+        if v in filled:
+            return True
+        if pair.sequence_class is SequenceClass.STIR and stands_out(v, bones, site, signals):
+            return True
+        return not is_fatty(v, t1_levels, t2fs.levels, quotients.get(v, np.inf))
+
+    return tuple(v for v in borrowed if not is_edematous(v))
 
 
 def watery(

@@ -9,13 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.shading import Shading, level_of, robust_centre
+from bmepipe.analysis.shading import Shading, level_of
 from bmepipe.volume import Volume
 
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
-OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs,
-OUTLYING_ALONE = 1.5  # or by this much without a T1: coils and suppression alone make up to a half
-DARK_T1 = 0.85  # if its T1 level against theirs is below this, as water in place of fat makes it
+OUTLYING = 1.25  # a bone so much brighter than its neighbours is judged by theirs
 LEAST_NEIGHBOURS = 3
 # At a joint inflammation may fill most of several bones: what is so much brighter than the least
 # bright one of a fair size is judged by that, the more so the brighter it is, so that a slightly
@@ -69,6 +67,7 @@ def reference(
     *,
     joint: tuple[int, ...] = (),
     t1_levels: Mapping[int, float] | None = None,
+    unsound: tuple[int, ...] = (),
 ) -> tuple[Reference, tuple[int, ...], tuple[int, ...]]:
     """Return the reference of one image, the labels that borrowed it, and those without any.
 
@@ -76,7 +75,8 @@ def reference(
     of its neighbours, takes the median reference of the judged bones, unless its label is in
     `keep`; with none it is not judged. Of the bones of a `joint`, by label, the least bright
     one is the measure of all; by how much another is brighter counts only as far as it is not so
-    on T1 too (`t1_levels`), as shading and fat make it.
+    on T1 too (`t1_levels`), as shading and fat make it. Bones that are `unsound`, by label, are no
+    measure of the others, however large they are.
     """
     usable = interior & np.isfinite(signal) & (signal > 0)
     labels = present_labels(bones)
@@ -91,12 +91,14 @@ def reference(
         factor = shading(np.argwhere(inside))
         own = {v: level_of(signal, shading, usable & (bones.data == v)) for v in judged}
         levels_of, spreads_of = zip(*own.values(), strict=True)
+        weights = voxels[judged] * ~np.isin(judged, unsound)
         shared = (
-            weighted_median(np.array(levels_of), voxels[judged]),
-            weighted_median(np.array(spreads_of), voxels[judged]),
+            weighted_median(np.array(levels_of), weights),
+            weighted_median(np.array(spreads_of), weights),
         )
         levels = {v: level[0] for v, level in own.items()}
-        outlying = surely = OUTLYING if len(judged) >= LEAST_NEIGHBOURS else np.inf
+        known = len(judged) >= LEAST_NEIGHBOURS or bool(unsound)
+        outlying = surely = OUTLYING if known else np.inf
         measured = [v for v in judged if v in joint]
         excess = {v: level / shared[0] for v, level in levels.items()}
         if measured:
@@ -173,61 +175,3 @@ def judged_by_others(own: Reference, bones: Volume, borrowed: tuple[int, ...]) -
     for label in darker:
         centre[bones.data == label] *= max(1.0, usual / own.levels[label])
     return replace(own, centre=centre)
-
-
-def quotients(
-    signal: NDArray[np.float32],
-    t1: NDArray[np.float32],
-    bones: Volume,
-    interior: NDArray[np.bool_],
-) -> dict[int, float]:
-    """Return each bone's usual quotient of both series, against that of all bones by volume.
-
-    What the coil does to both cancels, where a fitted shading is a guess: it was off by a third in
-    the clavicles of two shoulder phantoms, whose outer end lies beyond all other bones.
-    """
-    usable = interior & (t1 > 0) & (signal > 0)
-    labels = [int(v) for v in np.unique(bones.data[usable])]
-    found = {}
-    for label in labels:
-        own = usable & (bones.data == label)
-        found[label] = robust_centre(signal[own] / t1[own])
-    voxels = np.bincount(bones.data[usable])[labels]
-    usual = weighted_median(np.array(list(found.values())), voxels) if found else 1.0
-    return {label: value / usual for label, value in found.items()}
-
-
-def is_fatty(
-    label: int,
-    t1_levels: Mapping[int, float] | None,
-    t2fs_levels: Mapping[int, float],
-    quotient: float = np.inf,
-) -> bool:
-    """Say whether a bright bone with marrow of its own has as much T1 signal as the others.
-
-    Where a whole bone is bright on the fat-suppressed series, water in the place of fat makes it
-    dark on T1 as well; suppression that is weaker there, as in front of the knee, does not. Without
-    a T1 it is taken for fatty up to `OUTLYING_ALONE` times its neighbours' level. `quotient` is
-    that of `quotients`: where it is not as high as both levels together, their shading is wrong.
-
-    Examples
-    --------
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 96.0}, {1: 10.0, 2: 9.0, 3: 21.0})
-    True
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0})
-    False
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0}, quotient=1.2)
-    True
-    >>> is_fatty(3, None, {1: 10.0, 2: 9.0, 3: 13.0})
-    True
-    """
-    if label not in t2fs_levels:
-        return False
-    if t1_levels is None:
-        usual = float(np.median(list(t2fs_levels.values())))
-        return t2fs_levels[label] < OUTLYING_ALONE * usual
-    if label not in t1_levels:
-        return False
-    if quotient < OUTLYING / DARK_T1:
-        return True
-    return t1_levels[label] >= DARK_T1 * float(np.median(list(t1_levels.values())))

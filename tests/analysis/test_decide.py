@@ -73,7 +73,7 @@ def test_specks_of_a_network_are_rejected_with_the_reason(scene, knee: Site) -> 
 
 
 def test_what_the_network_does_not_believe_is_rejected_and_mapped(scene, knee: Site) -> None:
-    made = scene()
+    made = scene(t1_level=440.0)  # hardly dark on T1
     alone = both(made, knee, None).found
     assert alone.edema.data.any()
     decision = both(made, knee, opinion(made, np.zeros(made.edema.shape, bool)))
@@ -163,11 +163,14 @@ def test_what_a_cut_parts_from_a_lesion_is_asked_for_itself() -> None:
         asked.append(box[1].start)
         return VETO
 
-    kept, rows = left_by_network(edema, [], second, pair, grid, judge)
+    kept, rows = left_by_network(edema, [], second, pair, grid, judge, lambda mask, box: False)
     assert kept[5:15, 5:24, 2:4].all()  # believed in: not asked again
     assert not kept[:, 30:].any()
     assert asked == [65]
     assert sum(mask.sum() for mask, _, _ in rows) + kept.sum() == edema.sum()
+    kept, rows = left_by_network(edema, [], second, pair, grid, judge, lambda mask, box: True)
+    np.testing.assert_array_equal(kept, edema)  # plain edema is not cut
+    assert rows == []
 
 
 def test_two_borders_of_one_lesion_are_no_difference(scene) -> None:

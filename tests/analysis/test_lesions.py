@@ -21,6 +21,7 @@ from bmepipe.analysis.look_alikes import (
     PLATE,
     RIM,
     core_looks_like,
+    is_plain,
     looks_like,
 )
 from bmepipe.analysis.parts import hysteresis, thick_parts
@@ -70,6 +71,38 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
     assert lesion.t2fs_ratio == pytest.approx(3.6, rel=0.1)
     assert lesion.t1_ratio == pytest.approx(0.7, rel=0.1)
     assert not lesion.touches_edge
+
+
+@pytest.mark.parametrize(
+    ("plain", "but"),
+    [
+        (True, {}),
+        (True, {"mean_t1_ratio": 0.83}),  # mild
+        (False, {"mean_t1_ratio": 0.95}),  # marrow
+        (False, {"mean_t1_ratio": 0.3}),  # fluid
+        (False, {"mean_t1_ratio": None}),
+        (False, {"mean_ratio": 1.5}),
+        (False, {"radius": 2.0}),  # a growth plate or a vessel
+        (False, {"length": 50.0}),
+    ],
+)
+def test_what_both_series_show_as_water_in_marrow_is_plain(plain, but):
+    assert is_plain(replace(EDEMA, **but), seed_ratio=2.0) == plain
+
+
+def test_a_network_has_no_say_about_plain_edema(scene, knee):
+    """It has learned from edema at surfaces and joints, and doubts what lies in the middle."""
+    made = scene()
+    doubt = Volume(np.full(made.bones.grid.shape, 0.005, np.float32), made.bones.grid)
+    assessable = Volume(made.bones.data > 0, made.bones.grid)
+
+    def edema_of(made):
+        probability = detect(made.pair, made.bones, knee)
+        found = find_lesions(probability, made.pair, made.bones, assessable, knee, doubt)
+        return found.edema.data
+
+    assert dice(edema_of(made), made.edema) > 0.9
+    assert not edema_of(scene(t1_level=440.0)).any()  # of marrow's 500
 
 
 def test_what_runs_on_into_muscle_without_cortex_is_rejected(scene, knee):

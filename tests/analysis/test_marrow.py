@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from bmepipe.analysis.depth import depth_mm
+from bmepipe.analysis.filled_bones import bone_signals, relative_quotients
 from bmepipe.analysis.marrow import fills_its_slice, joint_labels, normal_marrow
-from bmepipe.analysis.reference import present_labels, quotients
+from bmepipe.analysis.reference import present_labels
 from bmepipe.analysis.shading import lower_spread, robust_centre
 from bmepipe.site import load_site
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 
@@ -279,5 +281,72 @@ def test_quotients_are_free_of_what_the_coil_does_to_both_series() -> None:
     gain = np.linspace(1, 3, 30, dtype=np.float32)[:, None, None] ** 2
     watery = np.where(bones == 3, 2.0, 1.0).astype(np.float32)
     t1 = 400 * gain + np.zeros(grid.shape, np.float32)
-    found = quotients(100 * gain * watery, t1, Volume(bones, grid), bones > 0)
-    assert found == pytest.approx({1: 1.0, 2: 1.0, 3: 2.0})
+    levels = dict.fromkeys((1, 2, 3), 1.0)
+    signals = bone_signals(100 * gain * watery, t1, Volume(bones, grid), bones > 0, levels, levels)
+    assert relative_quotients(signals) == pytest.approx({1: 1.0, 2: 1.0, 3: 2.0})
+
+
+def two_bones(scene, sequence_class, t2fs_gain, t1_gain):
+    """A ball cut in two bones, the larger one with other signals."""
+    made = scene(lesions=())
+    labels = np.where(made.bones.data == 1, 1, 0).astype(np.uint8)
+    labels[(labels == 1) & (np.indices(labels.shape)[1] > 31)] = 3
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    t2fs[labels == 1] *= t2fs_gain
+    t1[labels == 1] *= t1_gain
+    pair = Pair(made.pair.t2fs.with_data(t2fs), made.pair.t1.with_data(t1), sequence_class)
+    return pair, Volume(labels, made.bones.grid)
+
+
+def test_the_larger_of_two_bones_may_be_full_of_edema(scene, knee):
+    pair, bones = two_bones(scene, SequenceClass.STIR, 2.1, 0.7)
+    marrow = normal_marrow(pair, bones, knee)
+    assert marrow.borrowed == (1,)
+    assert np.nanmedian(marrow.t2fs.ratio[bones.data == 1]) == pytest.approx(2.1, rel=0.1)
+    assert np.nanmedian(marrow.t1.ratio[bones.data == 1]) == pytest.approx(0.7, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sequence_class", "t2fs_gain", "t1_gain"),
+    [
+        (SequenceClass.STIR, 2.1, 1.0),  # weaker suppression
+        (SequenceClass.STIR, 0.91, 0.62),  # red marrow
+        (SequenceClass.PD_FS, 1.75, 0.62),  # red marrow, which is bright there
+    ],
+)
+def test_a_bone_of_other_marrow_is_not_full_of_edema(
+    scene, knee, sequence_class, t2fs_gain, t1_gain
+):
+    pair, bones = two_bones(scene, sequence_class, t2fs_gain, t1_gain)
+    assert normal_marrow(pair, bones, knee).borrowed == ()
+
+
+@pytest.mark.parametrize(("gain", "borrowed"), [(2.0, (1,)), (1.4, ())])
+def test_without_a_t1_the_larger_of_two_bones_must_be_far_brighter(scene, knee, gain, borrowed):
+    pair, bones = two_bones(scene, SequenceClass.STIR, gain, 1.0)
+    assert normal_marrow(replace(pair, t1=None), bones, knee).borrowed == borrowed
+
+
+@pytest.mark.parametrize(
+    ("middle", "t1_gain", "borrowed"),
+    [(1.4, 1.0, (2,)), (1.4, 1.25, ()), (1.15, 1.0, ())],
+)
+def test_a_vertebra_brighter_than_both_its_neighbours_is_judged_by_the_others(
+    middle, t1_gain, borrowed
+):
+    """On T1 red marrow is as dark as edema, fat and haemangioma are brighter."""
+    lumbar = load_site("lumbar")
+    names = {bone.name: bone.label for bone in lumbar.bones}
+    grid = Grid((30, 12, 60), np.diag([1.0, 3.0, -1.0, 1.0]))
+    bones = np.zeros(grid.shape, np.uint8)
+    rng = np.random.default_rng(3)
+    t2fs = 20 + rng.normal(0, 2, grid.shape)
+    t1 = 20 + rng.normal(0, 2, grid.shape)
+    for place, name in enumerate(("L3", "L4", "L5")):
+        body = np.s_[4:26, 2:10, 3 + 19 * place : 18 + 19 * place]
+        bones[body] = names[name]
+        t2fs[body] += 80 * (middle if name == "L4" else 1)
+        t1[body] += 300 * (t1_gain if name == "L4" else 1)
+    volumes = [Volume(v.astype(np.float32), grid) for v in (t2fs, t1)]
+    marrow = normal_marrow(Pair(*volumes, SequenceClass.STIR), Volume(bones, grid), lumbar)
+    assert marrow.borrowed == tuple(names["L4"] for _ in borrowed)
