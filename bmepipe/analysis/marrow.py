@@ -33,7 +33,7 @@ from bmepipe.analysis.reference import (
     reference,
 )
 from bmepipe.analysis.region import around
-from bmepipe.analysis.shading import best_shading, fit_shading
+from bmepipe.analysis.shading import best_shading, fit_shading, shading_of_others
 from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
@@ -130,6 +130,8 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     if filled:
         if t1 is not None and guide is not None:
             t1 = reference(guide, parts, interior, shading, unsound=filled)[0]
+        else:
+            shading_fs = shading_of_others(signal, bodies, interior & (signal > 0), filled)
         t2fs, borrowed, unjudged = reference(signal, parts, interior, shading_fs, unsound=filled)
     bright = () if joint else _bright(borrowed, filled, parts, site, pair, t1, t2fs, signals)
     if bright:

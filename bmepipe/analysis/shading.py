@@ -6,6 +6,7 @@ than its surroundings, the centre is that of the densest half, the spread is tha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,17 +135,36 @@ def _sample(mask: NDArray[np.bool_]) -> NDArray:
 
 @dataclass(frozen=True, eq=False)
 class Shading:
-    """A smooth factor over space: exp of a polynomial of degree 2 in millimetres."""
+    """A smooth factor over space: exp of a polynomial of degree 2 in millimetres.
+
+    `bounds` of the logarithm, beyond which it is not carried on.
+    """
 
     grid: Grid
     origin_mm: NDArray[np.float64]
     scale_mm: NDArray[np.float64]
     coefficients: NDArray[np.float64]
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, index: NDArray) -> NDArray[np.float32]:
         """Return the factor at voxel indices, shape (n, 3)."""
         terms = _terms((self.grid.to_world(index) - self.origin_mm) / self.scale_mm)
-        return np.exp(terms @ self.coefficients).astype(np.float32)
+        return np.exp(np.clip(terms @ self.coefficients, *self.bounds)).astype(np.float32)
+
+
+def shading_of_others(
+    signal: NDArray, bones: Volume, usable: NDArray[np.bool_], filled: Collection[int]
+) -> Shading:
+    """Fit the shading to all bones but those full of edema, which it would follow.
+
+    Over these it stays within what it is over the others: a polynomial runs away beyond them.
+    """
+    others = usable & ~np.isin(bones.data, list(filled))
+    if not others.any():
+        return fit_shading(signal, bones, usable)
+    shading = fit_shading(signal, bones, others)
+    factors = np.log(shading(_sample(others)))
+    return replace(shading, bounds=(float(factors.min()), float(factors.max())))
 
 
 def _terms(points: NDArray) -> NDArray:

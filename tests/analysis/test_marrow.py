@@ -324,7 +324,21 @@ def test_a_bone_of_other_marrow_is_not_full_of_edema(
 @pytest.mark.parametrize(("gain", "borrowed"), [(2.0, (1,)), (1.4, ())])
 def test_without_a_t1_the_larger_of_two_bones_must_be_far_brighter(scene, knee, gain, borrowed):
     pair, bones = two_bones(scene, SequenceClass.STIR, gain, 1.0)
-    assert normal_marrow(replace(pair, t1=None), bones, knee).borrowed == borrowed
+    marrow = normal_marrow(replace(pair, t1=None), bones, knee)
+    assert marrow.borrowed == borrowed
+    expected = gain if borrowed else 1.0
+    assert np.nanmedian(marrow.t2fs.ratio[bones.data == 1]) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_shading_does_not_follow_a_bone_that_edema_fills_in_part(scene, knee):
+    pair, bones = two_bones(scene, SequenceClass.STIR, 3.0, 1.0)
+    t2fs = np.array(pair.t2fs.data)
+    rest = (bones.data == 1) & (np.indices(t2fs.shape)[0] > 30)
+    t2fs[rest] /= 3.0
+    alone = Pair(pair.t2fs.with_data(t2fs), None, SequenceClass.STIR)
+    ratio = normal_marrow(alone, bones, knee).t2fs.ratio
+    assert np.nanmedian(ratio[(bones.data == 1) & ~rest]) == pytest.approx(3.0, rel=0.15)
+    assert np.nanmedian(ratio[rest]) == pytest.approx(1.0, rel=0.15)
 
 
 @pytest.mark.parametrize(
