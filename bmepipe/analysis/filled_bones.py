@@ -24,12 +24,14 @@ from bmepipe.volume import Volume
 DARK_T1 = 0.85  # of another bone's T1 level: what is below it holds water in the place of fat
 OUTLYING_ALONE = 1.5  # without a T1: coils and suppression alone make up to a half
 # A bone's quotient of both series against another's, from which on it is edema that fills it. By
-# the signal equations red marrow against yellow has 1.45 on T2-FS and STIR, mild edema 1.7 to 2.4;
-# on PD-FS red marrow has 2.8, moderate edema 5.1.
+# the signal equations red marrow against yellow has 1.45 on T2-FS and STIR, mild edema 1.7 to 2.0
+# on STIR and 2.4 on T2-FS; on PD-FS red marrow has 2.8 and mild edema as much, moderate edema 5.1.
+# Sound bones of phantoms reach 1.3 on STIR and 1.6 on T2-FS, where suppression varies.
 WATERY = MappingProxyType(
-    {SequenceClass.STIR: 1.7, SequenceClass.T2_FS: 1.7, SequenceClass.PD_FS: 4.0}
+    {SequenceClass.STIR: 1.7, SequenceClass.T2_FS: 2.0, SequenceClass.PD_FS: 4.0}
 )
-LEAST_SHARE = 0.2  # of a bone's marrow; what has less of it is no measure of that bone
+RED_OR_MILD = 2.0  # on PD-FS, up to what is `WATERY`
+LEAST_SHARE = 0.05  # of a bone's marrow; what has less of it is no measure of that bone
 FATTIER = 1.1  # than both its neighbours on T1: a vertebra full of fat or haemangioma
 
 
@@ -78,7 +80,7 @@ def bone_signals(
     return found
 
 
-def is_watery(one: BoneSignal, other: BoneSignal, sequence_class: SequenceClass) -> bool:
+def is_watery(one: BoneSignal, other: BoneSignal, least_quotient: float) -> bool:
     """Say whether a bone is full of edema against another one.
 
     It is brighter on the fat-suppressed series, darker on T1, and by more than red marrow is
@@ -88,9 +90,9 @@ def is_watery(one: BoneSignal, other: BoneSignal, sequence_class: SequenceClass)
     --------
     >>> normal, red = BoneSignal(100, 60, 400, 0.25), BoneSignal(91, 60, 250, 0.36)
     >>> full = BoneSignal(210, 90, 280, 0.75)
-    >>> [is_watery(bone, normal, SequenceClass.STIR) for bone in (full, red)]
+    >>> [is_watery(bone, normal, least_quotient=1.7) for bone in (full, red)]
     [True, False]
-    >>> is_watery(BoneSignal(210, 90), BoneSignal(100, 60), SequenceClass.STIR)
+    >>> is_watery(BoneSignal(210, 90), BoneSignal(100, 60), least_quotient=1.7)
     True
     """
     if other.marrow_ml < max(MIN_MARROW_ML, LEAST_SHARE * one.marrow_ml):
@@ -100,7 +102,7 @@ def is_watery(one: BoneSignal, other: BoneSignal, sequence_class: SequenceClass)
     return (
         one.t2fs > OUTLYING * other.t2fs
         and one.t1 < DARK_T1 * other.t1
-        and one.quotient > WATERY[sequence_class] * other.quotient
+        and one.quotient > least_quotient * other.quotient
     )
 
 
@@ -111,12 +113,25 @@ def filled_bones(
 
     The largest bone may be: of two bones, one of which is full, the median is that one's.
     """
+    return _watery_bones(signals, WATERY[sequence_class])
+
+
+def red_or_filled_bones(
+    signals: Mapping[int, BoneSignal], sequence_class: SequenceClass
+) -> tuple[int, ...]:
+    """Return the labels of bones full of red marrow or mild edema, which PD-FS does not tell."""
+    if sequence_class is not SequenceClass.PD_FS:
+        return ()
+    filled = _watery_bones(signals, WATERY[sequence_class])
+    return tuple(v for v in _watery_bones(signals, RED_OR_MILD) if v not in filled)
+
+
+def _watery_bones(signals: Mapping[int, BoneSignal], least_quotient: float) -> tuple[int, ...]:
+    others = signals.values()
     return tuple(
-        sorted(
-            label
-            for label, one in signals.items()
-            if any(is_watery(one, other, sequence_class) for other in signals.values())
-        )
+        label
+        for label, one in sorted(signals.items())
+        if any(is_watery(one, other, least_quotient) for other in others)
     )
 
 

@@ -15,6 +15,7 @@ from bmepipe.analysis.enclosure import OPEN, is_open
 from bmepipe.analysis.look_alikes import (
     FAINT,
     HAEMANGIOMA,
+    PLAIN_RADIUS_MM,
     PLATE,
     RIM,
     core_looks_like,
@@ -31,6 +32,8 @@ from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
 Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
+SMALL_RADIUS_MM = 2.4
+ROOTS = ("sacrum", "pelvic_bones")  # hold nerve roots and veins, compact, bright and dark on T1
 Plain = Callable[[NDArray[np.bool_], Box], bool]
 
 
@@ -54,13 +57,19 @@ def judge_of(
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        if is_plain(facts, rule.seed_ratio):
+        if is_plain(facts, rule.seed_ratio, _plain_radius_mm(mask, box, bones, site)):
             return ""
         likely = second.data[box][mask]
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
         return VETO if doubted else ""
 
     return judge
+
+
+def _plain_radius_mm(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> float:
+    """Return how thick plain edema is in a bone: in a sacrum thicker than the roots in it."""
+    name = site.bone(bone_of(mask, box, bones)).name
+    return PLAIN_RADIUS_MM if name in ROOTS else SMALL_RADIUS_MM
 
 
 def plain_of(pair: Pair, bones: Volume, site: Site, marrow: Marrow, place: Place) -> Plain:

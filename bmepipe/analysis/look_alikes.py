@@ -30,7 +30,7 @@ MIXED_T1_RATIO, FAT_T1_RATIO = 1.45, 1.2
 Look = Callable[[Candidate], bool]
 
 
-def is_plain(c: Candidate, seed_ratio: float) -> bool:
+def is_plain(c: Candidate, seed_ratio: float, radius_mm: float = PLAIN_RADIUS_MM) -> bool:
     """Say whether both series show water in marrow, in a compact body: edema wherever it lies.
 
     Bright, darker on T1 than marrow and not as dark as fluid; thicker than a growth plate or a
@@ -40,7 +40,7 @@ def is_plain(c: Candidate, seed_ratio: float) -> bool:
     if c.mean_t1_ratio is None or c.mean_ratio < seed_ratio:
         return False
     water = FLUID_T1_RATIO < c.mean_t1_ratio < WATER_T1_RATIO
-    compact = c.length < COMPACT * c.thickness and c.radius >= PLAIN_RADIUS_MM
+    compact = c.length < COMPACT * c.thickness and c.radius >= radius_mm
     return water and compact
 
 

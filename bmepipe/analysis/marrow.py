@@ -22,6 +22,7 @@ from bmepipe.analysis.filled_bones import (
     bone_signals,
     filled_bones,
     is_fatty,
+    red_or_filled_bones,
     relative_quotients,
     stands_out,
 )
@@ -68,6 +69,8 @@ class Marrow:
         themselves.
     dark : ndarray of bool, optional
         Cortex, joint space and sclerosis: dark on T1 and no edema.
+    red_or_filled : tuple of int
+        Labels of bones judged by themselves that red marrow may fill, or edema.
     arches : ndarray of bool, optional
         Of vertebrae, where they are judged: by a reference of their own.
     """
@@ -80,6 +83,7 @@ class Marrow:
     bright: tuple[int, ...] = ()
     dark: NDArray[np.bool_] | None = None
     arches: NDArray[np.bool_] | None = None
+    red_or_filled: tuple[int, ...] = ()
 
 
 def smooth_in_plane(data: NDArray, grid: Grid, sigma_mm: float) -> NDArray[np.float32]:
@@ -150,7 +154,11 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     borrowed, unjudged, bright = (
         tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright)
     )
-    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches)
+    red = red_or_filled_bones(signals, pair.sequence_class) if t1 is not None else ()
+    return Marrow(
+        interior, t2fs, t1, borrowed, unjudged, bright, dark, arches,
+        tuple(v for v in red if v < ARCH and v not in borrowed),
+    )  # fmt: skip
 
 
 def _bright(

@@ -109,6 +109,10 @@ def _row(
 def _note(label: int, marrow: Marrow) -> str:
     if label in marrow.borrowed:
         return "judged by the neighbouring bones' normal marrow"
+    if label in marrow.red_or_filled:
+        return (
+            "filled by red marrow or by mild edema: PD-FS does not tell; judged by its own marrow"
+        )
     if label in marrow.bright:
         told = "without a T1" if marrow.t1 is None else "not darker on T1"
         return f"brighter than the other bones, {told}: judged by its own marrow"

@@ -318,7 +318,10 @@ def test_a_bone_of_other_marrow_is_not_full_of_edema(
     scene, knee, sequence_class, t2fs_gain, t1_gain
 ):
     pair, bones = two_bones(scene, sequence_class, t2fs_gain, t1_gain)
-    assert normal_marrow(pair, bones, knee).borrowed == ()
+    marrow = normal_marrow(pair, bones, knee)
+    assert marrow.borrowed == ()
+    told = sequence_class is not SequenceClass.PD_FS  # there it may be mild edema as well
+    assert marrow.red_or_filled == (() if told else (1,))
 
 
 @pytest.mark.parametrize(("gain", "borrowed"), [(2.0, (1,)), (1.4, ())])

@@ -6,6 +6,7 @@ import pytest
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
 from bmepipe.analysis.measure import measure
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
 
@@ -60,3 +61,15 @@ def test_too_little_marrow_is_not_measured(scene, knee):
     assert patella.bone == "patella"
     assert patella.edema_ml is None
     assert "too little marrow" in patella.note
+
+
+def test_a_bone_that_red_marrow_or_edema_may_fill_is_no_silent_zero(scene, knee):
+    made = scene(lesions=())
+    femur = made.bones.data == 1
+    t2fs, t1 = np.array(made.pair.t2fs.data), np.array(made.pair.t1.data)
+    t2fs[femur] *= 2.3
+    t1[femur] *= 0.8
+    pair = Pair(made.pair.t2fs.with_data(t2fs), made.pair.t1.with_data(t1), SequenceClass.PD_FS)
+    row = rows_of(type(made)(pair, made.bones, made.edema), knee)[0]
+    assert row.edema_ml == 0
+    assert "PD-FS does not tell" in row.note
