@@ -32,7 +32,12 @@ WATERY = MappingProxyType(
 )
 RED_OR_MILD = 2.0  # on PD-FS, up to what is `WATERY`
 LEAST_SHARE = 0.05  # of a bone's marrow; what has less of it is no measure of that bone
-FATTIER = 1.1  # than both its neighbours on T1: a vertebra full of fat or haemangioma
+FATTIER = 1.15  # than a neighbour on T1: a vertebra full of fat or haemangioma
+# By how much a vertebra full of edema is brighter than both its neighbours, and the first or last
+# one than its only one. Saturation of fat weakens towards the ends of a spine, inversion does not.
+ABOVE_NEIGHBOURS = MappingProxyType(
+    {SequenceClass.STIR: (1.25, 1.4), SequenceClass.T2_FS: (1.6, np.inf)}
+)
 
 
 @dataclass(frozen=True)
@@ -190,14 +195,39 @@ def is_fatty(
     return t1_levels[label] >= DARK_T1 * float(np.median(list(t1_levels.values())))
 
 
-def stands_out(label: int, bones: Volume, site: Site, signals: Mapping[int, BoneSignal]) -> bool:
-    """Say whether a vertebra is brighter than both its neighbours, and not fattier than they are.
+def stands_out(
+    label: int,
+    bones: Volume,
+    site: Site,
+    signals: Mapping[int, BoneSignal],
+    sequence_class: SequenceClass,
+) -> bool:
+    """Say whether a vertebra is brighter than its neighbours, and not fattier than they are.
 
-    On STIR, which removes fat evenly. A vertebra's red marrow is dark on T1 already, so that edema
-    may leave its T1 as it is; a coil makes no vertebra brighter than both its neighbours. Of 13
-    vertebrae of two real spines none has more than 1.03 times its brighter neighbour's signal, of
-    phantoms' without edema none more than 1.12.
+    A vertebra's red marrow is dark on T1 already, so that edema may leave its T1 as it is. Neither
+    a coil nor weak suppression makes a vertebra brighter than both its neighbours, and a coil does
+    not move the quotient of both series. Of 13 vertebrae of two real spines none has more than 1.03
+    times its brighter neighbour's signal, the last ones 1.15 times their only one's; of phantoms'
+    without edema none more than 1.12.
     """
+    if sequence_class not in ABOVE_NEIGHBOURS or label not in signals:
+        return False
+    beside = _neighbours(label, bones, site, signals)
+    least, least_at_end = ABOVE_NEIGHBOURS[sequence_class]
+    least = least if len(beside) > 1 else least_at_end
+    own = signals[label]
+    return bool(beside) and all(
+        own.t2fs > least * other.t2fs
+        and (own.quotient or 0.0) > OUTLYING * (other.quotient or np.inf)
+        and (own.t1 or np.inf) < FATTIER * (other.t1 or 0.0)
+        for other in beside
+    )
+
+
+def _neighbours(
+    label: int, bones: Volume, site: Site, signals: Mapping[int, BoneSignal]
+) -> list[BoneSignal]:
+    """Return the signals of the vertebrae above and below one, where they are in view."""
     heights = {
         bone.label: float(np.argwhere(bones.data == bone.label).mean(0) @ bones.grid.affine[2, :3])
         for bone in site.bones
@@ -205,12 +235,6 @@ def stands_out(label: int, bones: Volume, site: Site, signals: Mapping[int, Bone
     }
     column = sorted(heights, key=lambda v: heights[v])
     if label not in column:
-        return False
+        return []
     place = column.index(label)
-    beside = [signals[v] for v in column[max(place - 1, 0) : place + 2] if v != label]
-    own = signals[label]
-    t1 = [bone.t1 for bone in beside if bone.t1 is not None]
-    if own.t1 is None or len(t1) < 2:
-        return False
-    bright = all(own.t2fs > OUTLYING * bone.t2fs for bone in beside)
-    return bright and own.t1 < FATTIER * sum(t1) / 2
+    return [signals[v] for v in column[max(place - 1, 0) : place + 2] if v != label]

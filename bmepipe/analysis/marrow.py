@@ -37,7 +37,7 @@ from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import best_shading, fit_shading, shading_of_others
 from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
-from bmepipe.study import Pair, SequenceClass
+from bmepipe.study import Pair
 from bmepipe.volume import Grid, Volume
 
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
@@ -180,7 +180,7 @@ def _bright(
     def is_edematous(v: int) -> bool:
         if v in filled:
             return True
-        if pair.sequence_class is SequenceClass.STIR and stands_out(v, bones, site, signals):
+        if stands_out(v, bones, site, signals, pair.sequence_class):
             return True
         return not is_fatty(v, t1_levels, t2fs.levels, quotients.get(v, np.inf))
 

@@ -345,13 +345,20 @@ def test_the_shading_does_not_follow_a_bone_that_edema_fills_in_part(scene, knee
 
 
 @pytest.mark.parametrize(
-    ("middle", "t1_gain", "borrowed"),
-    [(1.4, 1.0, (2,)), (1.4, 1.25, ()), (1.15, 1.0, ())],
+    ("sequence_class", "edematous", "gain", "t1_gain", "judged_by_others"),
+    [
+        (SequenceClass.STIR, "L4", 1.4, 1.0, True),  # red marrow is dark on T1 already
+        (SequenceClass.STIR, "L4", 1.4, 1.25, False),  # fat, or a haemangioma
+        (SequenceClass.STIR, "L4", 1.15, 1.0, False),
+        (SequenceClass.STIR, "L3", 1.6, 1.0, True),  # the last one in view
+        (SequenceClass.STIR, "L3", 1.3, 1.0, False),
+        (SequenceClass.T2_FS, "L4", 2.0, 1.0, True),
+        (SequenceClass.T2_FS, "L3", 2.0, 1.0, False),  # suppression weakens at the field's end
+    ],
 )
-def test_a_vertebra_brighter_than_both_its_neighbours_is_judged_by_the_others(
-    middle, t1_gain, borrowed
+def test_a_vertebra_brighter_than_its_neighbours_is_judged_by_the_others(
+    sequence_class, edematous, gain, t1_gain, judged_by_others
 ):
-    """On T1 red marrow is as dark as edema, fat and haemangioma are brighter."""
     lumbar = load_site("lumbar")
     names = {bone.name: bone.label for bone in lumbar.bones}
     grid = Grid((30, 12, 60), np.diag([1.0, 3.0, -1.0, 1.0]))
@@ -362,8 +369,8 @@ def test_a_vertebra_brighter_than_both_its_neighbours_is_judged_by_the_others(
     for place, name in enumerate(("L3", "L4", "L5")):
         body = np.s_[4:26, 2:10, 3 + 19 * place : 18 + 19 * place]
         bones[body] = names[name]
-        t2fs[body] += 80 * (middle if name == "L4" else 1)
-        t1[body] += 300 * (t1_gain if name == "L4" else 1)
+        t2fs[body] += 80 * (gain if name == edematous else 1)
+        t1[body] += 300 * (t1_gain if name == edematous else 1)
     volumes = [Volume(v.astype(np.float32), grid) for v in (t2fs, t1)]
-    marrow = normal_marrow(Pair(*volumes, SequenceClass.STIR), Volume(bones, grid), lumbar)
-    assert marrow.borrowed == tuple(names["L4"] for _ in borrowed)
+    marrow = normal_marrow(Pair(*volumes, sequence_class), Volume(bones, grid), lumbar)
+    assert marrow.borrowed == ((names[edematous],) if judged_by_others else ())
