@@ -129,7 +129,10 @@ def analyse(
     found, probability = decision.found, decision.probability
     if found.untold is not None and found.untold.any():
         assessable = without_parts(assessable, found.untold)
-        quality_notes = (*quality_notes, untold_note(found.untold, bones, site))
+        quality_notes = (
+            *quality_notes,
+            untold_note(found.untold, bones, site, with_t1=pair.t1 is not None),
+        )
     with watch.stage("measure"):
         rows = measure(case, pair, bones, assessable, probability, found, site)
     return EdemaResult(

@@ -42,6 +42,7 @@ def judge_of(
 ) -> Judge:
     """Return who says what a candidate, or the core that is left of it, is if it is no edema."""
     rule = rule_of(pair, site)
+    plain = plain_of(pair, bones, site, marrow, place)
 
     def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
         facts = describe(mask, box, pair, bones, marrow, place)
@@ -57,7 +58,7 @@ def judge_of(
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        if is_plain(facts, rule.seed_ratio, _plain_radius_mm(mask, box, bones, site)):
+        if plain(mask, box):
             return ""
         likely = second.data[box][mask]
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
@@ -66,16 +67,17 @@ def judge_of(
     return judge
 
 
-def _plain_radius_mm(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> float:
-    """Return how thick plain edema is in a bone: in a sacrum thicker than the roots in it."""
-    name = site.bone(bone_of(mask, box, bones)).name
-    return PLAIN_RADIUS_MM if name in ROOTS else SMALL_RADIUS_MM
-
-
 def plain_of(pair: Pair, bones: Volume, site: Site, marrow: Marrow, place: Place) -> Plain:
     """Return who says whether a lesion is plain edema, whatever a network says."""
-    seed_ratio = rule_of(pair, site).seed_ratio
-    return lambda mask, box: is_plain(describe(mask, box, pair, bones, marrow, place), seed_ratio)
+    rule = rule_of(pair, site)
+
+    def plain(mask: NDArray[np.bool_], box: Box) -> bool:
+        facts = describe(mask, box, pair, bones, marrow, place)
+        name = site.bone(bone_of(mask, box, bones)).name
+        radius_mm = PLAIN_RADIUS_MM if name in ROOTS else SMALL_RADIUS_MM
+        return is_plain(facts, rule, pair.sequence_class, radius_mm)
+
+    return plain
 
 
 def not_asked(

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+
+import numpy as np
 
 from bmepipe.analysis.candidates import Candidate
+from bmepipe.site import ContrastRule
+from bmepipe.study import SequenceClass
 
 DOT_MM2 = 12.0  # a circle of 4 mm
 CYST_MM, VESSEL_MM, INNER_MM = 12.0, 1.75, 8.0
@@ -17,6 +22,16 @@ PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 # Plates and vessels of phantoms reach 2.8 mm; what runs into one of them was 2.6 times as long as
 # thick.
 WATER_T1_RATIO, PLAIN_RADIUS_MM, COMPACT = 0.85, 3.0, 2.0
+# Mild, moderate and intense edema over yellow marrow (docs/method.md, section 4), and how much
+# brighter on T1 it may be: against red marrow it is by 0.11.
+EDEMA_RATIOS = MappingProxyType(
+    {
+        SequenceClass.STIR: (1.4, 2.1, 3.2),
+        SequenceClass.T2_FS: (2.0, 3.6, 6.3),
+        SequenceClass.PD_FS: (2.3, 3.6, 5.4),
+    }
+)
+EDEMA_T1_RATIOS, OFF_T1 = (0.83, 0.70, 0.58), 0.12
 AWAY, PLATE, FAINT = "away from the joint", "growth plate", "faint"
 HAEMANGIOMA = "round and bright on T1: haemangioma"
 RIM = "rim: joint fluid, cartilage or vessel outside the bone"
@@ -30,18 +45,36 @@ MIXED_T1_RATIO, FAT_T1_RATIO = 1.45, 1.2
 Look = Callable[[Candidate], bool]
 
 
-def is_plain(c: Candidate, seed_ratio: float, radius_mm: float = PLAIN_RADIUS_MM) -> bool:
+def is_plain(
+    c: Candidate, rule: ContrastRule, sequence_class: SequenceClass, radius_mm: float
+) -> bool:
     """Say whether both series show water in marrow, in a compact body: edema wherever it lies.
 
-    Bright, darker on T1 than marrow and not as dark as fluid; thicker than a growth plate or a
-    vessel, and no longer than a lesion. A network that has learned from phantoms, whose edema lies
-    at surfaces and at joints, gives little to what lies in the middle of a bone.
+    Bright, and as dark on T1 as that much water is by the signal equations; thicker than a growth
+    plate or a vessel, and no longer than a lesion. A network that has learned from phantoms, whose
+    edema lies at surfaces and at joints, gives little to what lies in the middle of a bone. Where
+    an outline takes in fat and fluid their mixture is brighter than its T1 tells.
     """
-    if c.mean_t1_ratio is None or c.mean_ratio < seed_ratio:
+    if c.mean_t1_ratio is None or c.mean_ratio < rule.seed_ratio:
         return False
-    water = FLUID_T1_RATIO < c.mean_t1_ratio < WATER_T1_RATIO
+    dark = is_as_dark_as_water(c.mean_ratio, c.mean_t1_ratio, sequence_class)
+    water = dark and FLUID_T1_RATIO < c.mean_t1_ratio < WATER_T1_RATIO
     compact = c.length < COMPACT * c.thickness and c.radius >= radius_mm
     return water and compact
+
+
+def is_as_dark_as_water(ratio: float, t1_ratio: float, sequence_class: SequenceClass) -> bool:
+    """Say whether T1 is as dark as the water in marrow that the fat-suppressed series shows.
+
+    Examples
+    --------
+    >>> is_as_dark_as_water(3.6, 0.75, SequenceClass.PD_FS)
+    True
+    >>> is_as_dark_as_water(3.6, 0.94, SequenceClass.PD_FS)  # weak suppression
+    False
+    """
+    expected = float(np.interp(ratio, EDEMA_RATIOS[sequence_class], EDEMA_T1_RATIOS))
+    return t1_ratio < expected + OFF_T1
 
 
 def is_bright_on_t1(c: Candidate) -> bool:

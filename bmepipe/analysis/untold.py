@@ -1,7 +1,8 @@
-"""What cannot be told from weak fat suppression without a T1: left out and said, never counted.
+"""What cannot be told from weak fat suppression: left out and said, never counted.
 
 Saturation of fat weakens over centimetres, at the ends of the field above all. With a T1 the
-residual of fat shows it; without one the shape has to.
+residual of fat shows it, in bones and beside them, and at the field's ends the T1 itself; without
+one the shape has to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import ndimage
 from bmepipe.analysis.candidates import bone_of
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.doubt import painted
+from bmepipe.analysis.look_alikes import is_as_dark_as_water
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import Rejected, pieces_of
 from bmepipe.analysis.quality import left_out
@@ -26,10 +28,15 @@ from bmepipe.volume import Grid, Volume
 GRADUAL = "rises gradually, as where fat suppression weakens: not judged without a T1"
 AT_FIELD_END = "at the end of the field, where fat suppression weakens: not judged without a T1"
 WHOLE_BONE = "brighter as a whole, as where fat suppression is weak: not judged without a T1"
-REASONS = (GRADUAL, AT_FIELD_END, WHOLE_BONE)
+NOT_DARK = (
+    "at the end of the field, where fat suppression weakens, and not as dark on T1 as edema: "
+    "not judged"
+)
+REASONS = (GRADUAL, AT_FIELD_END, WHOLE_BONE, NOT_DARK)
 # On phantoms without T1, 13 lesions had borders 2.7 to 5.9 mm wide; where suppression faded it was
 # 6.4 to 14 mm.
 GRADUAL_MM = 6.0
+END_MM = 2.0  # of the field: the last pixels may be blank, or beyond the T1
 SMOOTH_MM = 1.0
 MARROW_MM = 3.0  # from the surface on, where the bone's own edge is no border
 LEAST_VOXELS = 20
@@ -47,9 +54,10 @@ def without_untold(
     marrow: Marrow,
     depth: NDArray[np.float32],
 ) -> tuple[NDArray[np.bool_], list[Rejected]]:
-    """Return edema that can be told without a T1, and the parts that cannot, with the reason.
+    """Return edema that can be told from weak suppression, and the parts that cannot, and why.
 
-    All of it where there is a T1, or where inversion suppressed the fat.
+    All of it where inversion suppressed the fat. With a T1 only what reaches the field's end and is
+    not as dark there as so much water: the shafts of a real knee, coronal beside a sagittal T1.
 
     Parameters
     ----------
@@ -60,7 +68,7 @@ def without_untold(
     depth : ndarray of float32
         From the bone's surface, in mm.
     """
-    if not is_saturated(pair):
+    if pair.sequence_class is SequenceClass.STIR:
         return edema, []
     told, rows = edema.copy(), []
     labels, boxes = pieces_of(edema)
@@ -96,11 +104,11 @@ def without_parts(assessable: Volume, untold: NDArray[np.bool_] | None) -> Volum
     return assessable if untold is None else assessable.with_data(assessable.data & ~untold)
 
 
-def untold_note(untold: NDArray[np.bool_], bones: Volume, site: Site) -> str:
+def untold_note(untold: NDArray[np.bool_], bones: Volume, site: Site, *, with_t1: bool) -> str:
     """Return the line that says how much is left out."""
-    return left_out(
-        "bright regions cannot be told from weak fat suppression without a T1", untold, bones, site
-    )
+    why = "at the field's end" if with_t1 else "without a T1"
+    told = f"bright regions cannot be told from weak fat suppression {why}"
+    return left_out(told, untold, bones, site)
 
 
 def why_untold(
@@ -116,14 +124,22 @@ def why_untold(
         return WHOLE_BONE
     grid = bones.grid
     ends = [
-        box[axis].start == 0 or box[axis].stop == grid.shape[axis]
+        min(box[axis].start, grid.shape[axis] - box[axis].stop) * grid.spacing_mm[axis] < END_MM
         for axis in range(3)
         if axis != grid.slice_axis
     ]
+    if marrow.t1 is not None:
+        return NOT_DARK if any(ends) and not _is_dark(mask, box, pair, marrow) else ""
     if any(ends):
         return AT_FIELD_END
     width = border_width_mm(mask, box, marrow.t2fs.ratio, depth, grid)
     return GRADUAL if width is not None and width > GRADUAL_MM else ""
+
+
+def _is_dark(mask: NDArray[np.bool_], box: Box, pair: Pair, marrow: Marrow) -> bool:
+    assert marrow.t1 is not None
+    ratio, t1_ratio = (float(np.nanmean(i.ratio[box][mask])) for i in (marrow.t2fs, marrow.t1))
+    return is_as_dark_as_water(ratio, t1_ratio, pair.sequence_class)
 
 
 def border_width_mm(

@@ -26,6 +26,7 @@ from bmepipe.analysis.look_alikes import (
 )
 from bmepipe.analysis.parts import hysteresis, thick_parts
 from bmepipe.analysis.region import around
+from bmepipe.site import load_site
 from bmepipe.study import SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -77,7 +78,8 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
     ("plain", "but"),
     [
         (True, {}),
-        (True, {"mean_t1_ratio": 0.83}),  # mild
+        (True, {"mean_t1_ratio": 0.83, "mean_ratio": 2.2}),  # mild
+        (False, {"mean_t1_ratio": 0.83, "mean_ratio": 5.0}),  # fat and fluid
         (False, {"mean_t1_ratio": 0.95}),  # marrow
         (False, {"mean_t1_ratio": 0.3}),  # fluid
         (False, {"mean_t1_ratio": None}),
@@ -87,7 +89,8 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
     ],
 )
 def test_what_both_series_show_as_water_in_marrow_is_plain(plain, but):
-    assert is_plain(replace(EDEMA, **but), seed_ratio=2.0) == plain
+    candidate, rule = replace(EDEMA, **but), load_site("knee").rules["PD-FS"]
+    assert is_plain(candidate, rule, SequenceClass.PD_FS, radius_mm=2.4) == plain
 
 
 def test_a_network_has_no_say_about_plain_edema(scene, knee):
