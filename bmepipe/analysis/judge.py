@@ -31,7 +31,9 @@ from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
 
-Judge = Callable[..., str]  # of a mask within its box, and whether it is the core that is left
+# Of a mask within its box, whether it is the core that is left, and whether it was cut off what a
+# network doubts: a piece of a growth plate is as compact as a lesion.
+Judge = Callable[..., str]
 SMALL_RADIUS_MM = 2.4
 ROOTS = ("sacrum", "pelvic_bones")  # hold nerve roots and veins, compact, bright and dark on T1
 Plain = Callable[[NDArray[np.bool_], Box], bool]
@@ -44,7 +46,7 @@ def judge_of(
     rule = rule_of(pair, site)
     plain = plain_of(pair, bones, site, marrow, place)
 
-    def judge(mask: NDArray[np.bool_], box: Box, core: bool) -> str:
+    def judge(mask: NDArray[np.bool_], box: Box, core: bool, *, cut_off: bool = False) -> str:
         facts = describe(mask, box, pair, bones, marrow, place)
         facts = replace(facts, fluid_ratio=rule.fluid_ratio)
         told = not_asked(second, mask, box, pair, at_joint=is_at_joint(facts))
@@ -58,7 +60,7 @@ def judge_of(
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        if plain(mask, box):
+        if not cut_off and plain(mask, box):
             return ""
         likely = second.data[box][mask]
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))

@@ -218,7 +218,7 @@ def left_by_network(
     )
 
     def left_over(mask: NDArray[np.bool_], box: Box) -> str:
-        return judge(mask, box, True) if is_seen(mask.sum(), grid) else VETO
+        return judge(mask, box, True, cut_off=True) if is_seen(mask.sum(), grid) else VETO
 
     rest, plates = cut(painted(rejected, edema.shape, VETO))
     saved, doubted = sift(*pieces_of(rest), left_over)

@@ -159,7 +159,8 @@ def test_what_a_cut_parts_from_a_lesion_is_asked_for_itself() -> None:
     pair = Pair(image, image, SequenceClass.STIR)
     asked = []
 
-    def judge(mask: np.ndarray, box: Box, core: bool) -> str:
+    def judge(mask: np.ndarray, box: Box, core: bool, *, cut_off: bool) -> str:
+        assert cut_off
         asked.append(box[1].start)
         return VETO
 
