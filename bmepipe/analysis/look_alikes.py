@@ -22,6 +22,7 @@ PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 # Plates and vessels of phantoms reach 2.8 mm; what runs into one of them was 2.6 times as long as
 # thick.
 WATER_T1_RATIO, PLAIN_RADIUS_MM, COMPACT = 0.85, 3.0, 2.0
+OUTSIDE = 0.9  # of its own signal; beside fluid in the outlines of a real knee it was 1.06 and 1.28
 SOLID = 0.6  # of the ellipsoid with the same moments: a bent plate had 0.47, a lesion 0.83
 # Mild, moderate and intense edema over yellow marrow (docs/method.md, section 4), and how much
 # brighter on T1 it may be: against red marrow it is by 0.11.
@@ -55,7 +56,8 @@ def is_plain(
     plate or a vessel, no longer than a lesion, and filling its own ellipsoid as a bent plate does
     not. A network that has learned from phantoms, whose
     edema lies at surfaces and at joints, gives little to what lies in the middle of a bone. Where
-    an outline takes in fat and fluid their mixture is brighter than its T1 tells.
+    an outline takes in fat and fluid their mixture is brighter than its T1 tells, or what lies
+    outside is as bright.
     """
     if c.mean_t1_ratio is None or c.mean_ratio < rule.seed_ratio:
         return False
@@ -63,7 +65,8 @@ def is_plain(
     water = dark and FLUID_T1_RATIO < c.mean_t1_ratio < WATER_T1_RATIO
     solid = c.volume_mm3 > SOLID * math.pi / 6 * c.length * c.width * c.thickness
     compact = c.length < COMPACT * c.thickness and c.radius >= radius_mm
-    return water and compact and solid
+    inner = c.outside_ratio is None or c.outside_ratio < OUTSIDE
+    return water and compact and solid and inner
 
 
 def is_as_dark_as_water(ratio: float, t1_ratio: float, sequence_class: SequenceClass) -> bool:

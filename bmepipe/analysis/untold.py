@@ -36,6 +36,7 @@ REASONS = (GRADUAL, AT_FIELD_END, WHOLE_BONE, NOT_DARK)
 # On phantoms without T1, 13 lesions had borders 2.7 to 5.9 mm wide; where suppression faded it was
 # 6.4 to 14 mm.
 GRADUAL_MM = 6.0
+DARK_AT_END = 0.8  # on T1; shafts where suppression weakened had 0.83 to 0.96, or were far brighter
 END_MM = 2.0  # of the field: the last pixels may be blank, or beyond the T1
 SMOOTH_MM = 1.0
 MARROW_MM = 3.0  # from the surface on, where the bone's own edge is no border
@@ -139,7 +140,7 @@ def why_untold(
 def _is_dark(mask: NDArray[np.bool_], box: Box, pair: Pair, marrow: Marrow) -> bool:
     assert marrow.t1 is not None
     ratio, t1_ratio = (float(np.nanmean(i.ratio[box][mask])) for i in (marrow.t2fs, marrow.t1))
-    return is_as_dark_as_water(ratio, t1_ratio, pair.sequence_class)
+    return t1_ratio < DARK_AT_END and is_as_dark_as_water(ratio, t1_ratio, pair.sequence_class)
 
 
 def border_width_mm(

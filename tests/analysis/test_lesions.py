@@ -87,6 +87,8 @@ def test_a_ball_of_edema_is_one_lesion_of_its_volume(scene, knee):
         (False, {"radius": 2.0}),  # a growth plate or a vessel
         (False, {"length": 50.0}),
         (False, {"volume_mm3": 300.0}),  # a bent plate
+        (False, {"outside_ratio": 1.1}),  # fluid beside the outline
+        (True, {"outside_ratio": None}),
     ],
 )
 def test_what_both_series_show_as_water_in_marrow_is_plain(plain, but):
