@@ -116,9 +116,12 @@ def filled_bones(
 ) -> tuple[int, ...]:
     """Return the labels of the bones that are full of edema against any other.
 
-    The largest bone may be: of two bones, one of which is full, the median is that one's.
+    The largest bone may be: of two bones, one of which is full, the median is that one's. Without a
+    T1 only that is asked: what is brighter than the median is told from that.
     """
-    return _watery_bones(signals, WATERY[sequence_class])
+    filled = _watery_bones(signals, WATERY[sequence_class])
+    most = sum(signal.marrow_ml for signal in signals.values()) / 2
+    return tuple(v for v in filled if signals[v].t1 is not None or signals[v].marrow_ml > most)
 
 
 def red_or_filled_bones(
