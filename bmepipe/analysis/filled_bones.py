@@ -163,11 +163,11 @@ def relative_quotients(
 
 def is_fatty(
     label: int,
-    t1_levels: Mapping[int, float] | None,
-    t2fs_levels: Mapping[int, float],
+    signals: Mapping[int, BoneSignal],
+    sound: Mapping[int, BoneSignal],
     quotient: float = np.inf,
 ) -> bool:
-    """Say whether a bright bone with marrow of its own has as much T1 signal as the others.
+    """Say whether a bright bone with marrow of its own has as much T1 signal as the sound ones.
 
     Where a whole bone is bright on the fat-suppressed series, water in the place of fat makes it
     dark on T1 as well; suppression that is weaker there, as in front of the knee, does not. Without
@@ -177,25 +177,24 @@ def is_fatty(
 
     Examples
     --------
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 96.0}, {1: 10.0, 2: 9.0, 3: 21.0})
+    >>> others = {1: BoneSignal(10, 60, 100, 0.1), 2: BoneSignal(9, 60, 104, 0.09)}
+    >>> fatty, watery = BoneSignal(21, 30, 96, 0.22), BoneSignal(21, 30, 70, 0.3)
+    >>> [is_fatty(3, {**others, 3: bone}, others) for bone in (fatty, watery)]
+    [True, False]
+    >>> is_fatty(3, {**others, 3: watery}, others, quotient=1.2)
     True
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0})
-    False
-    >>> is_fatty(3, {1: 100.0, 2: 104.0, 3: 70.0}, {1: 10.0, 2: 9.0, 3: 21.0}, quotient=1.2)
-    True
-    >>> is_fatty(3, None, {1: 10.0, 2: 9.0, 3: 13.0})
+    >>> alone = {1: BoneSignal(10, 60), 2: BoneSignal(9, 60), 3: BoneSignal(13, 30)}
+    >>> is_fatty(3, alone, alone)
     True
     """
-    if label not in t2fs_levels:
+    if label not in signals:
         return False
-    if t1_levels is None:
-        usual = float(np.median(list(t2fs_levels.values())))
-        return t2fs_levels[label] < OUTLYING_ALONE * usual
-    if label not in t1_levels:
-        return False
+    own = signals[label]
+    if own.t1 is None:
+        return own.t2fs < OUTLYING_ALONE * float(np.median([s.t2fs for s in signals.values()]))
     if quotient < OUTLYING / DARK_T1:
         return True
-    return t1_levels[label] >= DARK_T1 * float(np.median(list(t1_levels.values())))
+    return own.t1 >= DARK_T1 * float(np.median([s.t1 for s in sound.values() if s.t1 is not None]))
 
 
 def stands_out(

@@ -20,10 +20,12 @@ FLUID_T1_RATIO = 0.42  # halfway between fluid and intense edema
 FAINT_RATIO = 1.15  # medians of the lesions of eight patients were 1.19 to 2.44
 PLAIN_MM3, PLAIN_T1_RATIO = 500.0, 0.8  # what is edema wherever it lies
 # Plates and vessels of phantoms reach 2.8 mm; what runs into one of them was 2.6 times as long as
-# thick.
-WATER_T1_RATIO, PLAIN_RADIUS_MM, COMPACT = 0.85, 3.0, 2.0
+# thick. A haemangioma in fatty marrow had 0.83 on T1.
+WATER_T1_RATIO, PLAIN_RADIUS_MM, COMPACT = 0.82, 3.0, 2.0
 OUTSIDE = 0.9  # of its own signal; beside fluid in the outlines of a real knee it was 1.06 and 1.28
-SOLID = 0.6  # of the ellipsoid with the same moments: a bent plate had 0.47, a lesion 0.83
+# Of the ellipsoid with the same moments: a bent plate had 0.47, noise of a spine at 0.3 T 0.41 to
+# 0.56, a lesion 0.83.
+SOLID = 0.6
 # Mild, moderate and intense edema over yellow marrow (docs/method.md, section 4), and how much
 # brighter on T1 it may be: against red marrow it is by 0.11.
 EDEMA_RATIOS = MappingProxyType(
@@ -63,10 +65,14 @@ def is_plain(
         return False
     dark = is_as_dark_as_water(c.mean_ratio, c.mean_t1_ratio, sequence_class)
     water = dark and FLUID_T1_RATIO < c.mean_t1_ratio < WATER_T1_RATIO
-    solid = c.volume_mm3 > SOLID * math.pi / 6 * c.length * c.width * c.thickness
     compact = c.length < COMPACT * c.thickness and c.radius >= radius_mm
     inner = c.outside_ratio is None or c.outside_ratio < OUTSIDE
-    return water and compact and solid and inner
+    return water and compact and is_solid(c) and inner
+
+
+def is_solid(c: Candidate) -> bool:
+    """Say whether it fills the ellipsoid with its moments, as neither a bent plate nor noise do."""
+    return c.volume_mm3 > SOLID * math.pi / 6 * c.length * c.width * c.thickness
 
 
 def is_as_dark_as_water(ratio: float, t1_ratio: float, sequence_class: SequenceClass) -> bool:
@@ -182,9 +188,10 @@ def is_fluid(c: Candidate) -> bool:
 def is_faint(c: Candidate) -> bool:
     """Say whether it is fainter than what readers marked, or faint without a sign on T1.
 
-    The larger it is, the less it can be noise, and the thicker: noise makes thin streaks.
+    The larger it is, the less it can be noise, and the thicker: noise makes thin or ragged streaks.
     """
-    streak = c.radius < VESSEL_MM and c.mean_ratio < STREAK_RATIO and not is_at_joint(c)
+    thin = c.radius < VESSEL_MM or not is_solid(c)
+    streak = thin and c.mean_ratio < STREAK_RATIO and not is_at_joint(c)
     if streak and (c.mean_t1_ratio or 0) > STREAK_T1_RATIO:
         return True
     if c.mean_t1_ratio is None or c.mean_t1_ratio <= 0.985:

@@ -37,7 +37,7 @@ from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import best_shading, fit_shading, shading_of_others
 from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
-from bmepipe.study import Pair
+from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
 CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis lie below (0.2-0.4)
@@ -113,52 +113,51 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     depth = bone_depth(bones)
     interior = depth > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
-    guide, t1 = None, None
+    guide, t1, t1_shading = None, None, None
     if pair.t1 is not None:
         guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
         for _ in range(2):  # the second time without cortex
-            shading = fit_shading(guide, bodies, interior & (guide > 0))
-            t1 = reference(guide, parts, interior, shading)[0]
+            t1_shading = fit_shading(guide, bodies, interior & (guide > 0))
+            t1 = reference(guide, parts, interior, t1_shading)[0]
             with np.errstate(invalid="ignore"):
                 interior &= ~(t1.ratio < CORTEX_T1_RATIO)
-    shading_fs = best_shading(signal, guide, bodies, interior & (signal > 0))
+    shading = best_shading(signal, guide, bodies, interior & (signal > 0))
     t2fs, borrowed, unjudged = reference(
-        signal, parts, interior, shading_fs, joint=joint, t1_levels=t1.levels if t1 else None
+        signal, parts, interior, shading, joint=joint, t1_levels=t1.levels if t1 else None
     )
-    signals: dict[int, BoneSignal] = {}
-    filled: tuple[int, ...] = ()
-    if not joint and (t1 is not None or column_of(site) is None):
+    bright: tuple[int, ...] = ()
+    red: tuple[int, ...] = ()
+    if not joint:
         levels = t1.levels if t1 else None
         signals = bone_signals(signal, guide, parts, interior, t2fs.levels, levels)
-        filled = filled_bones(signals, pair.sequence_class)
-    if filled:
-        if t1 is not None and guide is not None:
-            t1 = reference(guide, parts, interior, shading, unsound=filled)[0]
-        else:
-            shading_fs = shading_of_others(signal, bodies, interior & (signal > 0), filled)
-        t2fs, borrowed, unjudged = reference(signal, parts, interior, shading_fs, unsound=filled)
-    bright = () if joint else _bright(borrowed, filled, parts, site, pair, t1, t2fs, signals)
-    if bright:
-        t2fs, borrowed, unjudged = reference(
-            signal, parts, interior, shading_fs, bright, unsound=filled
-        )
+        # A coil brightens vertebrae of a column one by one: without a T1 none is told as full.
+        known = t1 is not None or column_of(site) is None
+        filled = filled_bones(signals, pair.sequence_class) if known else ()
+        if filled and guide is not None and t1_shading is not None:
+            t1 = reference(guide, parts, interior, t1_shading, unsound=filled)[0]
+        elif filled:
+            shading = shading_of_others(signal, bodies, interior & (signal > 0), filled)
+        if filled:
+            t2fs, borrowed, unjudged = reference(signal, parts, interior, shading, unsound=filled)
+        bright = _bright(borrowed, filled, parts, site, pair.sequence_class, signals)
+        if bright:
+            t2fs, borrowed, unjudged = reference(
+                signal, parts, interior, shading, bright, unsound=filled
+            )
+        red = red_or_filled_bones(signals, pair.sequence_class) if t1 is not None else ()
+        t1 = judged_by_others(t1, parts, borrowed) if t1 is not None else None
     dark = np.zeros(interior.shape, bool)
-    if t1 is not None and guide is not None:
-        if not joint:
-            t1 = judged_by_others(t1, parts, borrowed)
+    if t1 is not None:
         water = watery(t1, t2fs, depth, bones.grid)
         with np.errstate(invalid="ignore"):
             dark = (t1.ratio < CORTEX_T1_RATIO) & ~water
         interior |= water
     interior &= fills_its_slice(bones)
-    borrowed, unjudged, bright = (
-        tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright)
+    red = tuple(v for v in red if v not in borrowed)
+    borrowed, unjudged, bright, red = (
+        tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright, red)
     )
-    red = red_or_filled_bones(signals, pair.sequence_class) if t1 is not None else ()
-    return Marrow(
-        interior, t2fs, t1, borrowed, unjudged, bright, dark, arches,
-        tuple(v for v in red if v < ARCH and v not in borrowed),
-    )  # fmt: skip
+    return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches, red)
 
 
 def _bright(
@@ -166,23 +165,19 @@ def _bright(
     filled: tuple[int, ...],
     bones: Volume,
     site: Site,
-    pair: Pair,
-    t1: Reference | None,
-    t2fs: Reference,
+    sequence_class: SequenceClass,
     signals: Mapping[int, BoneSignal],
 ) -> tuple[int, ...]:
     """Return which of the bones that others would judge are bright, but not full of edema."""
+    sound = {v: s for v, s in signals.items() if v not in filled}
     quotients = relative_quotients(signals, filled)
-    t1_levels = None
-    if t1 is not None:
-        t1_levels = {v: level for v, level in t1.levels.items() if v not in filled}
 
     def is_edematous(v: int) -> bool:
-        if v in filled:
-            return True
-        if stands_out(v, bones, site, signals, pair.sequence_class):
-            return True
-        return not is_fatty(v, t1_levels, t2fs.levels, quotients.get(v, np.inf))
+        return (
+            v in filled
+            or stands_out(v, bones, site, signals, sequence_class)
+            or not is_fatty(v, signals, sound, quotients.get(v, np.inf))
+        )
 
     return tuple(v for v in borrowed if not is_edematous(v))
 
