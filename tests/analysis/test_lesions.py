@@ -96,6 +96,22 @@ def test_what_both_series_show_as_water_in_marrow_is_plain(plain, but):
     assert is_plain(candidate, rule, SequenceClass.PD_FS, radius_mm=2.4) == plain
 
 
+@pytest.mark.parametrize(
+    ("volume_mm3", "t1_ratio", "reason"),
+    [
+        (320.0, 0.95, FAINT),  # 0.42 of its ellipsoid: noise
+        (700.0, 0.95, ""),
+        (320.0, 0.85, ""),
+    ],
+)
+def test_faint_ragged_spots_that_are_not_dark_on_t1_are_noise(volume_mm3, t1_ratio, reason):
+    spot = replace(
+        EDEMA, volume_mm3=volume_mm3, mean_t1_ratio=t1_ratio, mean_ratio=1.56, peak_ratio=2.2,
+        length=23.0, width=9.0, thickness=7.0, radius=2.2,
+    )  # fmt: skip
+    assert looks_like(spot, 20.0) == reason
+
+
 def test_a_network_has_no_say_about_plain_edema(scene, knee):
     """It has learned from edema at surfaces and joints, and doubts what lies in the middle."""
     made = scene()
