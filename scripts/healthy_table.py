@@ -10,11 +10,10 @@ stops. Some 8 s a line.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from perturbed_bones import LEAST_SLICES, MORE
+from perturbed_bones import LEAST_SLICES, MORE, arguments_of
 from perturbed_table import WAYS
 
 from bmepipe.analysis.align import align
@@ -65,14 +64,8 @@ def line(pair: Pair, way: str, site: Site) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    shared = Path(__file__).resolve().parents[2] / "shared"
-    parser.add_argument("--shared", type=Path, default=shared)
-    parser.add_argument("--cases", default="", help="beginnings of names; all where empty")
-    parser.add_argument("--ways", default=",".join(CHANGES))
-    arguments = parser.parse_args()
-    if not (arguments.shared / "real").is_dir():
-        print(f"no scans at {arguments.shared / 'real'}: nothing to do")
+    arguments = arguments_of(__doc__, CHANGES)
+    if arguments is None:
         return
     print("| scan | change | mL | by bone |\n|---|---|---|---|")
     for name, pair, site in pairs(arguments.shared / "real"):

@@ -12,7 +12,7 @@ Local data, never part of the project; without it the script says so and stops. 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -103,15 +103,23 @@ def line(volume: Volume, bones: Volume, change: Change, site: Site) -> str:
     return f"{np.mean(list(scores.values())):.2f} | {worst} {scores[worst]:.2f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments_of(doc: str | None, ways: Iterable[str]) -> argparse.Namespace | None:
+    """Return the arguments of a script on changed scans; None and a line where there are none."""
+    parser = argparse.ArgumentParser(description=doc)
     shared = Path(__file__).resolve().parents[2] / "shared"
     parser.add_argument("--shared", type=Path, default=shared)
     parser.add_argument("--cases", default="", help="beginnings of names; all where empty")
-    parser.add_argument("--ways", default=",".join(CHANGES))
+    parser.add_argument("--ways", default=",".join(ways))
     arguments = parser.parse_args()
     if not (arguments.shared / "real").is_dir():
         print(f"no scans at {arguments.shared / 'real'}: nothing to do")
+        return None
+    return arguments
+
+
+def main() -> None:
+    arguments = arguments_of(__doc__, CHANGES)
+    if arguments is None:
         return
     wanted = tuple(arguments.cases.split(","))
     print("| scan | change | mean Dice | worst bone |\n|---|---|---|---|")

@@ -44,7 +44,6 @@ def judge_of(
 ) -> Judge:
     """Return who says what a candidate, or the core that is left of it, is if it is no edema."""
     rule = rule_of(pair, site)
-    plain = plain_of(pair, bones, site, marrow, place)
 
     def judge(mask: NDArray[np.bool_], box: Box, core: bool, *, cut_off: bool = False) -> str:
         facts = describe(mask, box, pair, bones, marrow, place)
@@ -60,7 +59,8 @@ def judge_of(
             return OPEN
         if reason or second is None or not core:  # a faint skirt is unlike edema, its core is not
             return reason
-        if not cut_off and plain(mask, box):
+        radius_mm = _plain_radius_mm(mask, box, bones, site)
+        if not cut_off and is_plain(facts, rule, pair.sequence_class, radius_mm):
             return ""
         likely = second.data[box][mask]
         doubted = is_doubted(likely, bones.grid, at_joint=is_at_joint(facts))
@@ -75,11 +75,15 @@ def plain_of(pair: Pair, bones: Volume, site: Site, marrow: Marrow, place: Place
 
     def plain(mask: NDArray[np.bool_], box: Box) -> bool:
         facts = describe(mask, box, pair, bones, marrow, place)
-        name = site.bone(bone_of(mask, box, bones)).name
-        radius_mm = PLAIN_RADIUS_MM if name in ROOTS else SMALL_RADIUS_MM
+        radius_mm = _plain_radius_mm(mask, box, bones, site)
         return is_plain(facts, rule, pair.sequence_class, radius_mm)
 
     return plain
+
+
+def _plain_radius_mm(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> float:
+    name = site.bone(bone_of(mask, box, bones)).name
+    return PLAIN_RADIUS_MM if name in ROOTS else SMALL_RADIUS_MM
 
 
 def not_asked(

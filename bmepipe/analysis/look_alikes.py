@@ -56,10 +56,9 @@ def is_plain(
 
     Bright, and as dark on T1 as that much water is by the signal equations; thicker than a growth
     plate or a vessel, no longer than a lesion, and filling its own ellipsoid as a bent plate does
-    not. A network that has learned from phantoms, whose
-    edema lies at surfaces and at joints, gives little to what lies in the middle of a bone. Where
-    an outline takes in fat and fluid their mixture is brighter than its T1 tells, or what lies
-    outside is as bright.
+    not. A network that has learned from phantoms, whose edema lies at surfaces and at joints, gives
+    little to what lies in the middle of a bone. Where an outline takes in fat and fluid their
+    mixture is brighter than its T1 tells, or what lies outside is as bright.
     """
     if c.mean_t1_ratio is None or c.mean_ratio < rule.seed_ratio:
         return False

@@ -144,7 +144,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             t2fs, borrowed, unjudged = reference(
                 signal, parts, interior, shading, bright, unsound=filled
             )
-        red = red_or_filled_bones(signals, pair.sequence_class) if t1 is not None else ()
+        red = red_or_filled_bones(signals, pair.sequence_class)
         t1 = judged_by_others(t1, parts, borrowed) if t1 is not None else None
     dark = np.zeros(interior.shape, bool)
     if t1 is not None:
