@@ -26,6 +26,7 @@ OUTSIDE = 0.9  # of its own signal; beside fluid in the outlines of a real knee 
 # Of the ellipsoid with the same moments: a bent plate had 0.47, noise of a spine at 0.3 T 0.41 to
 # 0.56, a lesion 0.83.
 SOLID = 0.6
+RAGGED_MM = 2.8  # that noise reached 2.5; endplate edema as ragged, 3.6
 # Mild, moderate and intense edema over yellow marrow (docs/method.md, section 4), and how much
 # brighter on T1 it may be: against red marrow it is by 0.11.
 EDEMA_RATIOS = MappingProxyType(
@@ -187,9 +188,10 @@ def is_fluid(c: Candidate) -> bool:
 def is_faint(c: Candidate) -> bool:
     """Say whether it is fainter than what readers marked, or faint without a sign on T1.
 
-    The larger it is, the less it can be noise, and the thicker: noise makes thin or ragged streaks.
+    The larger it is, the less it can be noise, and the thicker: noise makes thin streaks, and
+    ragged ones as thick as a plate at most.
     """
-    thin = c.radius < VESSEL_MM or not is_solid(c)
+    thin = c.radius < (VESSEL_MM if is_solid(c) else RAGGED_MM)
     streak = thin and c.mean_ratio < STREAK_RATIO and not is_at_joint(c)
     if streak and (c.mean_t1_ratio or 0) > STREAK_T1_RATIO:
         return True

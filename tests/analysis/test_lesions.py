@@ -97,17 +97,18 @@ def test_what_both_series_show_as_water_in_marrow_is_plain(plain, but):
 
 
 @pytest.mark.parametrize(
-    ("volume_mm3", "t1_ratio", "reason"),
+    ("volume_mm3", "t1_ratio", "radius_mm", "reason"),
     [
-        (320.0, 0.95, FAINT),  # 0.42 of its ellipsoid: noise
-        (700.0, 0.95, ""),
-        (320.0, 0.85, ""),
+        (320.0, 0.95, 2.2, FAINT),  # 0.42 of its ellipsoid: noise
+        (700.0, 0.95, 2.2, ""),
+        (320.0, 0.85, 2.2, ""),
+        (320.0, 0.95, 3.6, ""),  # along an endplate
     ],
 )
-def test_faint_ragged_spots_that_are_not_dark_on_t1_are_noise(volume_mm3, t1_ratio, reason):
+def test_faint_thin_ragged_spots_not_dark_on_t1_are_noise(volume_mm3, t1_ratio, radius_mm, reason):
     spot = replace(
         EDEMA, volume_mm3=volume_mm3, mean_t1_ratio=t1_ratio, mean_ratio=1.56, peak_ratio=2.2,
-        length=23.0, width=9.0, thickness=7.0, radius=2.2,
+        length=23.0, width=9.0, thickness=7.0, radius=radius_mm,
     )  # fmt: skip
     assert looks_like(spot, 20.0) == reason
 
