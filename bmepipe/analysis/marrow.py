@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from bmepipe.analysis.parts import large_parts
 from bmepipe.analysis.reference import (
     Reference,
     judged_by_others,
+    judged_by_sound,
     present_labels,
     reference,
 )
@@ -46,6 +48,10 @@ CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis
 # fat-suppressed series and thicker than the blurred border of a cortex.
 WATER_T1_RATIO, WATER_RATIO, WATER_RADIUS_MM, LEAST_WATER_ML = 0.42, 1.8, 1.5, 0.1
 WATER_DEPTH_MM = 2.5  # nearer to the surface cortex and the cartilage beyond it mix to the same
+# What is brighter may be edema: halfway to mild edema (docs/method.md, section 4), a third on PD-FS.
+SOUND = MappingProxyType(
+    {SequenceClass.STIR: 1.2, SequenceClass.T2_FS: 1.5, SequenceClass.PD_FS: 1.6}
+)
 CLOSING = 0.9  # a bone's section that shrinks more than this is its end
 THIN_SLICE_MM = 2.0  # thinner than this, the margin in mm takes care of partial volume
 SMOOTHING_MM = 0.6  # in-plane; about one voxel, so that noise does not set the spread
@@ -145,7 +151,11 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
                 signal, parts, interior, shading, bright, unsound=filled
             )
         red = red_or_filled_bones(signals, pair.sequence_class)
-        t1 = judged_by_others(t1, parts, borrowed) if t1 is not None else None
+        if t1 is not None and t1_shading is not None:
+            with np.errstate(invalid="ignore"):
+                sound = interior & ~(t2fs.ratio > SOUND[pair.sequence_class])
+            t1 = judged_by_sound(t1, parts, sound, t1_shading)
+            t1 = judged_by_others(t1, parts, borrowed)
     dark = np.zeros(interior.shape, bool)
     if t1 is not None:
         water = watery(t1, t2fs, depth, bones.grid)

@@ -257,6 +257,24 @@ def test_what_fills_a_bone_is_dark_on_t1_against_the_others(scene, knee):
     assert np.nanmedian(marrow.t1.ratio[labels == 1]) == pytest.approx(1.0, rel=0.05)
 
 
+def test_edema_of_most_of_a_bone_is_dark_on_t1_against_the_rest_of_it(scene, knee):
+    made = scene(lesions=(((47, 28, 7), 6.5),), t1_level=290)
+    bone = made.bones.data == 2
+    uneven = np.random.default_rng(1).uniform(0.6, 1.4, bone.shape)
+    t2fs = np.where(made.edema, made.pair.t2fs.data * uneven, made.pair.t2fs.data)
+    t1 = np.where(bone & ~made.edema, made.pair.t1.data * uneven, made.pair.t1.data)
+    pair = Pair(
+        made.pair.t2fs.with_data(t2fs.astype(np.float32)),
+        made.pair.t1.with_data(t1.astype(np.float32)),
+        SequenceClass.PD_FS,
+    )
+    marrow = normal_marrow(pair, made.bones, knee)
+    assert 0.5 < made.edema[bone & marrow.interior].mean() < 0.75
+    inside = made.edema & marrow.interior
+    assert np.nanmedian(marrow.t2fs.ratio[inside]) == pytest.approx(3.6, rel=0.15)
+    assert np.nanmedian(marrow.t1.ratio[inside]) == pytest.approx(0.58, rel=0.1)
+
+
 def test_two_small_bright_bones_do_not_outvote_two_large_ones(scene, knee):
     made = scene(lesions=())
     labels = np.array(made.bones.data)
