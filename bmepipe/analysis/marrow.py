@@ -48,7 +48,7 @@ CORTEX_T1_RATIO = 0.55  # of T1-bright marrow; cortex, joint space and sclerosis
 # fat-suppressed series and thicker than the blurred border of a cortex.
 WATER_T1_RATIO, WATER_RATIO, WATER_RADIUS_MM, LEAST_WATER_ML = 0.42, 1.8, 1.5, 0.1
 WATER_DEPTH_MM = 2.5  # nearer to the surface cortex and the cartilage beyond it mix to the same
-# What is brighter may be edema: halfway to mild edema (docs/method.md, section 4), a third on PD-FS.
+# What is brighter may be edema: halfway to mild edema (docs/method.md, section 4), nearer on PD-FS.
 SOUND = MappingProxyType(
     {SequenceClass.STIR: 1.2, SequenceClass.T2_FS: 1.5, SequenceClass.PD_FS: 1.6}
 )
