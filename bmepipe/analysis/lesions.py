@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bmepipe.analysis.border import (
+    completed,
     cut_at,
     pieces_by_bone,
     regrow_rim,
@@ -144,6 +145,9 @@ def find_lesions(
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
     rejected += more
+    others = painted(rejected, edema.shape)
+    edema = completed(edema, others, assessable, marrow, STEP_SHARES[1])
+    high |= edema
     faint, wide = _faint_at_joint(
         probability, edema, rejected, pair, bones, marrow, place, assessable, judge
     )

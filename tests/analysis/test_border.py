@@ -6,6 +6,7 @@ from bmepipe.analysis.border import (
     FAINT_MM,
     FAINT_PROBABILITY,
     SPLINTER_MM3,
+    completed,
     pieces_by_bone,
     widened,
     without_splinters,
@@ -39,6 +40,52 @@ def test_faint_marrow_joins_within_its_reach_in_mm_and_never_outside_the_bone() 
     assert not wide[24].any()
     assert not wide[22 + round(FAINT_MM / 0.5) :].any()
     assert not wide[:, :, [1, 3]].any()  # the next slices are 3 mm away
+
+
+def noisy_lesion(t1_ratio: float = 0.85) -> tuple[Marrow, Volume, np.ndarray]:
+    """A mild lesion of 1.4 times marrow in noise of 0.12: the marrow, all bone, the lesion."""
+    lesion = np.zeros(GRID.shape, bool)
+    lesion[10:26, 2:10, 1:4] = True
+    rng = np.random.default_rng(5)
+    ratio = (np.where(lesion, 1.4, 1.0) + rng.normal(0, 0.12, lesion.shape)).astype(np.float32)
+    t1 = np.where(lesion, t1_ratio, 1.0).astype(np.float32)
+    ones = np.ones(GRID.shape, np.float32)
+    marrow = Marrow(lesion | True, Reference(ratio, ones, ones), Reference(t1, ones, ones))
+    return marrow, Volume(lesion | True, GRID), lesion
+
+
+def test_what_noise_leaves_out_of_a_mild_lesion_is_completed() -> None:
+    marrow, bone, lesion = noisy_lesion()
+    ragged = lesion & (marrow.t2fs.ratio > 1.4)
+    nothing = np.zeros(GRID.shape, bool)
+    whole = completed(ragged, nothing, bone, marrow, 0.55)
+    assert ragged[lesion].mean() < 0.6
+    assert whole[lesion].mean() > 0.8
+    assert whole[~lesion].mean() < 0.05
+    assert not completed(nothing, nothing, bone, marrow, 0.55).any()
+
+
+def test_a_lesion_is_completed_in_marrow_that_t1_and_other_candidates_leave_to_it() -> None:
+    marrow, bone, lesion = noisy_lesion()
+    ragged = lesion & (marrow.t2fs.ratio > 1.4)
+    half = np.indices(GRID.shape)[0] < 18
+    judged = Volume(~half, GRID)
+    fatty, _, _ = noisy_lesion(t1_ratio=1.2)
+    for whole in (
+        completed(ragged, half, bone, marrow, 0.55),
+        completed(ragged, half & False, judged, marrow, 0.55),
+    ):
+        assert (whole & half).sum() == (ragged & half).sum()
+        assert (whole & ~half).sum() > (ragged & ~half).sum()
+    assert (completed(ragged, half & False, bone, fatty, 0.55) == ragged)[8:28, 3:9].mean() > 0.95
+
+
+def test_a_lesion_is_completed_within_its_reach_in_mm_alone() -> None:
+    marrow, bone, lesion = noisy_lesion()
+    seed = lesion & (np.indices(GRID.shape)[0] < 14)
+    whole = completed(seed, lesion & False, bone, marrow, 0.55)
+    assert whole[14:19, 4:8, 1:4].mean() > 0.9  # up to 3 mm in voxels of 0.5 mm
+    assert not whole[20:].any()
 
 
 def test_a_crumb_that_was_cut_off_a_lesion_is_none_of_its_own() -> None:

@@ -43,9 +43,9 @@ def found_ml(made, knee, second):
 def test_a_mild_skirt_belongs_to_the_lesion_where_the_network_sees_it(scene, knee) -> None:
     made = skirted(scene)
     truth_ml = made.edema.sum() * made.bones.grid.voxel_ml
-    assert 0 < found_ml(made, knee, None) < 0.3 * truth_ml
+    assert 0 < found_ml(made, knee, None) < 0.35 * truth_ml
     assert found_ml(made, knee, network_of(made)) == pytest.approx(truth_ml, rel=0.2)
-    assert found_ml(made, knee, network_of(made, 0.4)) < 0.3 * truth_ml
+    assert found_ml(made, knee, network_of(made, 0.4)) < 0.35 * truth_ml
 
 
 def test_where_t1_speaks_against_water_nothing_is_added(scene, knee) -> None:
