@@ -145,9 +145,6 @@ def find_lesions(
         edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
     rejected += more
-    others = painted(rejected, edema.shape)
-    edema = completed(edema, others, assessable, marrow, STEP_SHARES[1])
-    high |= edema
     faint, wide = _faint_at_joint(
         probability, edema, rejected, pair, bones, marrow, place, assessable, judge
     )
@@ -157,6 +154,9 @@ def find_lesions(
     rejected += beside
     edema, untold = without_untold(edema, pair, bones, marrow, depth)
     rejected += untold
+    others = painted(rejected, edema.shape)
+    edema = completed(edema, others, assessable, marrow, STEP_SHARES[1])
+    high |= edema
     rejected += _faded(kept, edema, rejected)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
