@@ -36,7 +36,7 @@ from bmepipe.analysis.reference import (
     reference,
 )
 from bmepipe.analysis.region import around
-from bmepipe.analysis.shading import best_shading, fit_shading, shading_of_others
+from bmepipe.analysis.shading import Shading, best_shading, fit_shading, shading_of_others
 from bmepipe.analysis.vertebral_arches import ARCH, arches_apart
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
@@ -119,14 +119,10 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
     depth = bone_depth(bones)
     interior = depth > site.marrow_margin_mm
     signal = smooth_in_plane(pair.t2fs.data, pair.grid, SMOOTHING_MM)
-    guide, t1, t1_shading = None, None, None
+    t1, t1_shading = None, None
     if pair.t1 is not None:
-        guide = smooth_in_plane(pair.t1.data, pair.grid, SMOOTHING_MM)
-        for _ in range(2):  # the second time without cortex
-            t1_shading = fit_shading(guide, bodies, interior & (guide > 0))
-            t1 = reference(guide, parts, interior, t1_shading)[0]
-            with np.errstate(invalid="ignore"):
-                interior &= ~(t1.ratio < CORTEX_T1_RATIO)
+        t1, t1_shading, interior = _without_cortex(pair.t1, bodies, parts, interior)
+    guide = None if t1 is None else t1.signal
     shading = best_shading(signal, guide, bodies, interior & (signal > 0))
     t2fs, borrowed, unjudged = reference(
         signal, parts, interior, shading, joint=joint, t1_levels=t1.levels if t1 else None
@@ -139,8 +135,8 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         # A coil brightens vertebrae of a column one by one: without a T1 none is told as full.
         known = t1 is not None or column_of(site) is None
         filled = filled_bones(signals, pair.sequence_class) if known else ()
-        if filled and guide is not None and t1_shading is not None:
-            t1 = reference(guide, parts, interior, t1_shading, unsound=filled)[0]
+        if filled and t1 is not None and t1_shading is not None:
+            t1 = reference(t1.signal, parts, interior, t1_shading, unsound=filled)[0]
         elif filled:
             shading = shading_of_others(signal, bodies, interior & (signal > 0), filled)
         if filled:
@@ -154,8 +150,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         if t1 is not None and t1_shading is not None:
             with np.errstate(invalid="ignore"):
                 sound = interior & ~(t2fs.ratio > SOUND[pair.sequence_class])
-            t1 = judged_by_sound(t1, parts, sound, t1_shading)
-            t1 = judged_by_others(t1, parts, borrowed)
+            t1 = judged_by_others(judged_by_sound(t1, parts, sound, t1_shading), parts, borrowed)
     dark = np.zeros(interior.shape, bool)
     if t1 is not None:
         water = watery(t1, t2fs, depth, bones.grid)
@@ -168,6 +163,22 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
         tuple(v for v in some if v < ARCH) for some in (borrowed, unjudged, bright, red)
     )
     return Marrow(interior, t2fs, t1, borrowed, unjudged, bright, dark, arches, red)
+
+
+def _without_cortex(
+    image: Volume, bodies: Volume, parts: Volume, interior: NDArray[np.bool_]
+) -> tuple[Reference, Shading, NDArray[np.bool_]]:
+    """Return the reference and the shading of the T1, and the interior without what is dark on it.
+
+    The second time around without the cortex that the first has found.
+    """
+    signal = smooth_in_plane(image.data, image.grid, SMOOTHING_MM)
+    for _ in range(2):
+        shading = fit_shading(signal, bodies, interior & (signal > 0))
+        t1 = reference(signal, parts, interior, shading)[0]
+        with np.errstate(invalid="ignore"):
+            interior = interior & ~(t1.ratio < CORTEX_T1_RATIO)
+    return t1, shading, interior
 
 
 def _bright(
