@@ -154,8 +154,9 @@ def find_lesions(
     rejected += beside
     edema, untold = without_untold(edema, pair, bones, marrow, depth)
     rejected += untold
-    others = painted(rejected, edema.shape)
-    edema = completed(edema, others, assessable, marrow, STEP_SHARES[1])
+    # What is faint beside a joint has its border already.
+    others = painted(rejected, edema.shape) | faint
+    edema |= completed(edema & ~faint, others, assessable, marrow, STEP_SHARES[1])
     high |= edema
     rejected += _faded(kept, edema, rejected)
     rows = tuple(
