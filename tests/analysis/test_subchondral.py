@@ -109,3 +109,20 @@ def test_lesions_hold_it_at_the_joint_alone(scene) -> None:
     assert not (found.edema.data & ~made.edema).any()
     assert not (found.low & ~found.edema.data).any()
     assert found.high[found.edema.data].all()
+
+
+def test_what_is_faint_beside_a_joint_keeps_the_border_it_has(scene) -> None:
+    """Its step is hardly larger than noise: averaged, it would run on into marrow."""
+    at_joint = (38, 28, 7)
+    made, drawn = (
+        scene(lesions=((at_joint, radius_mm),), level=130.0, t1_level=400.0, noise=3)
+        for radius_mm in (6.0, 4.0)
+    )
+    bones = made.bones.with_data(np.array([0, 2, 3], np.uint8)[made.bones.data])
+    pair = replace(made.pair, sequence_class=SequenceClass.STIR)
+    rule = np.where(drawn.edema, LEAST_OF_RULE + 0.05, 0.1).astype(np.float32)
+    rule[at_joint] = 0.6
+    everything = Volume(bones.data > 0, bones.grid)
+    found = find_lesions(Volume(rule, bones.grid), pair, bones, everything, load_site("sacroiliac"))
+    assert found.edema.data[at_joint]
+    assert not (found.edema.data & ~drawn.edema).any()
