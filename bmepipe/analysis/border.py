@@ -145,7 +145,7 @@ def completed(
     ----------
     edema : ndarray of bool
     others : ndarray of bool, same shape
-        Rejected candidates.
+        What it does not run into: rejected candidates, and edema whose border is drawn already.
     assessable : Volume of bool
     marrow : Marrow
     share : float

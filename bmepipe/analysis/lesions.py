@@ -156,8 +156,8 @@ def find_lesions(
     rejected += untold
     # What is faint beside a joint has its border already.
     others = painted(rejected, edema.shape) | faint
-    edema |= completed(edema & ~faint, others, assessable, marrow, STEP_SHARES[1])
-    high |= edema
+    edema = edema | completed(edema & ~faint, others, assessable, marrow, STEP_SHARES[1])
+    high = high | edema
     rejected += _faded(kept, edema, rejected)
     rows = tuple(
         lesion_row(0, mask, box, probability, bones, marrow, depth, reason, site)
