@@ -9,6 +9,7 @@ from scipy import ndimage
 from bmepipe.analysis.candidates import slice_area_mm2
 from bmepipe.analysis.contrast import GROW_PROBABILITY
 from bmepipe.analysis.depth import near, opened
+from bmepipe.analysis.local_mean import local_mean
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import pieces_of
 from bmepipe.analysis.region import around
@@ -173,10 +174,7 @@ def _averaged(
 ) -> NDArray[np.float32]:
     """Return the mean of `ratio` within each slice, of what lies in `where` alone."""
     sigma = [AVERAGED_MM / step for step in grid.flat_spacing_mm]
-    known = where & np.isfinite(ratio)
-    weights = ndimage.gaussian_filter(known.astype(np.float32), sigma, truncate=3)
-    values = np.where(known, ratio, 0).astype(np.float32)
-    return ndimage.gaussian_filter(values, sigma, truncate=3) / np.maximum(weights, 1e-3)
+    return local_mean(ratio, where & np.isfinite(ratio), sigma, truncate=3)
 
 
 def without_specks(

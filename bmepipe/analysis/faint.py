@@ -5,17 +5,38 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.contrast import GROW_PROBABILITY
-from bmepipe.analysis.doubt import SEEN_MM3
+from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY
+from bmepipe.analysis.doubt import CERTAIN, SEEN_MM3
 from bmepipe.analysis.marrow import Marrow
-from bmepipe.analysis.parts import pieces_of
-from bmepipe.study import SequenceClass
-from bmepipe.volume import Grid
+from bmepipe.analysis.parts import hysteresis, pieces_of
+from bmepipe.analysis.region import Box
+from bmepipe.study import Pair, SequenceClass
+from bmepipe.volume import Grid, Volume
 
 LEAST_OF_NETWORK, LEAST_OF_RULE = 0.5, 0.2  # probabilities of edema
 LEAST_ALONE = 0.35  # of the rule without a T1
 FAINT_T1_RATIO = 0.95  # red marrow and noise are as bright there as marrow, water is not
 BRIGHT_SHARE = 0.5  # of a small lesion that the rule must call bright
+
+
+def bright_candidates(
+    rule: Volume,
+    network: Volume | None,
+    bright: NDArray[np.bool_],
+    pair: Pair,
+    assessable: Volume,
+    marrow: Marrow,
+) -> tuple[NDArray, list[Box]]:
+    """Return labels and boxes of what is `bright` by the rule and somewhere surely so.
+
+    With a network also of mild edema that only it is sure of, and of the faint border that it sees.
+    """
+    sure = rule.data >= SEED_PROBABILITY
+    if network is None:
+        return hysteresis(bright, bright & sure)
+    sure |= network.data >= CERTAIN
+    faint = seen_faintly(rule.data, network.data, marrow, pair.sequence_class) & assessable.data
+    return hysteresis(bright | faint, bright & sure)
 
 
 def seen_faintly(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from bmepipe.analysis.local_mean import local_mean
 from bmepipe.volume import Volume
 
 # Measured on 13 fat-suppressed and unsuppressed real series at 0.3 to 3 T: -0.9 to 0.5 with
@@ -76,6 +76,4 @@ def _body(values: NDArray) -> NDArray[np.bool_]:
 def _without_shading(values: NDArray, body: NDArray[np.bool_]) -> NDArray:
     """Return signal over its local mean in the body, which takes the coil's shading away."""
     sigma = (_SHADING_MM / _SAMPLE_MM,) * 2 + (0.0,)
-    weight = ndimage.gaussian_filter(body.astype(np.float32), sigma)
-    mean = ndimage.gaussian_filter(np.where(body, values, 0).astype(np.float32), sigma)
-    return values / np.maximum(mean / np.maximum(weight, 1e-3), 1e-6)
+    return values / np.maximum(local_mean(values, body, sigma), 1e-6)

@@ -19,10 +19,9 @@ from bmepipe.analysis.border import (
     without_specks,
     without_splinters,
 )
-from bmepipe.analysis.contrast import GROW_PROBABILITY, SEED_PROBABILITY, rule_of
+from bmepipe.analysis.contrast import GROW_PROBABILITY, rule_of
 from bmepipe.analysis.depth import near
 from bmepipe.analysis.doubt import (
-    CERTAIN,
     EDGE,
     VETO,
     is_believed,
@@ -31,12 +30,12 @@ from bmepipe.analysis.doubt import (
     without_doubted_parts,
     without_unsupported,
 )
-from bmepipe.analysis.faint import seen_faintly, without_faint_specks
+from bmepipe.analysis.faint import bright_candidates, without_faint_specks
 from bmepipe.analysis.judge import Judge, Plain, judge_of, plain_of
 from bmepipe.analysis.lesion_rows import lesion_row
 from bmepipe.analysis.look_alikes import DOT_MM2, FAINT
 from bmepipe.analysis.marrow import Marrow, normal_marrow
-from bmepipe.analysis.parts import Rejected, hysteresis, parts_touching, pieces_of, sift
+from bmepipe.analysis.parts import Rejected, parts_touching, pieces_of, sift
 from bmepipe.analysis.place import Place, place_of
 from bmepipe.analysis.plates import beside_plates, sifted
 from bmepipe.analysis.region import Box
@@ -120,14 +119,7 @@ def find_lesions(
     depth, joint_mm = place.depth_mm, place.joint_mm
 
     judge = judge_of(pair, bones, site, second, marrow, place)
-    sure, grown = probability.data >= SEED_PROBABILITY, bright
-    if second is not None:  # mild edema that only the network is sure of, and its faint border
-        sure |= second.data >= CERTAIN
-        grown = bright | (
-            seen_faintly(probability.data, second.data, marrow, pair.sequence_class)
-            & assessable.data
-        )
-    candidates = hysteresis(grown, bright & sure)
+    candidates = bright_candidates(probability, second, bright, pair, assessable, marrow)
     kept, rejected = sifted(candidates, partial(judge, core=False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
     low, edema, high = _drawings(

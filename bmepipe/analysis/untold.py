@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bmepipe.analysis.candidates import bone_of
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.doubt import painted
+from bmepipe.analysis.local_mean import local_mean
 from bmepipe.analysis.look_alikes import is_as_dark_as_water
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import Rejected, pieces_of
@@ -178,11 +178,8 @@ def border_width_mm(
     edge = inner & (depth[wide] > MARROW_MM) & (depth_mm(inner, flat) < 1.01 * pixel_mm)
     if np.count_nonzero(edge) < LEAST_VOXELS:
         return None
-    known = np.isfinite(ratio[wide])
     sigma = [SMOOTH_MM / step for step in flat]
-    weight = ndimage.gaussian_filter(known.astype(np.float32), sigma)
-    smooth = ndimage.gaussian_filter(np.where(known, ratio[wide], 0), sigma)
-    smooth = smooth / np.maximum(weight, 1e-3)
+    smooth = local_mean(ratio[wide], np.isfinite(ratio[wide]), sigma)
     slopes = [
         np.gradient(smooth, step, axis=axis)
         for axis, step in enumerate(grid.spacing_mm)
