@@ -25,9 +25,10 @@ def bone_model(pair: Pair, site: Site) -> Volume:
     NoBonesFound
         If the site has no network, the images fit another site, or the network finds no bone.
     """
-    from bmepipe.models.bundle import bundle_of, segment_bones
+    from bmepipe.models.bundle import bundle_of
     from bmepipe.models.recognise import require_site, score_of
     from bmepipe.models.seen import look, volumes_of
+    from bmepipe.models.segment import segment_bones
 
     if not site.model:
         have = ", ".join(name for name in site_names() if load_site(name).model)

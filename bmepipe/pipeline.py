@@ -16,6 +16,7 @@ from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
+from bmepipe.analysis.sides import sides_note, site_shown
 from bmepipe.analysis.untold import untold_note, without_parts
 from bmepipe.bones import (
     BoneFinder,
@@ -116,6 +117,8 @@ def analyse(
     watch = Stopwatch(on_stage)
     with watch.stage("bones"):
         bones = segment_bones(pair, site)
+    both = sides_note(site, bones)
+    site = site_shown(site, bones)
     with watch.stage("quality"):
         assessable, quality_notes = assess(pair, bones, site)
     with watch.stage("edema"):
@@ -149,7 +152,7 @@ def analyse(
         rejected=found.rejected,
         disagreement=decision.disagreement,
         provenance=Provenance(__version__, detectors.name, stage_seconds=watch.seconds),
-        notes=(*pair.notes, *quality_notes, *level_notes(bones, site), *decision.notes),
+        notes=(*pair.notes, *both, *quality_notes, *level_notes(bones, site), *decision.notes),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
 from bmepipe.errors import BadSettings, unknown_choice
+
+# What is added to the label of a bone where a scan shows both sides.
+SIDES: Mapping[str, int] = MappingProxyType({"right": 10, "left": 20})
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Site:
         site is told from images.
     beside : tuple of str
         Other sites that one scan may show as well.
+    paired : bool
+        Whether the body has two of it, which one scan may show together (`both_sides`).
     joint_reach_mm : float, optional
         For a site that is a joint between two bones: candidates farther than this from its line are
         not edema of this joint and are rejected with that reason. None: no such rule.
@@ -107,6 +112,7 @@ class Site:
     shown_ml: Mapping[str, float] = field(default_factory=dict)
     joint_between: tuple[tuple[str, ...], ...] = ()
     beside: tuple[str, ...] = ()
+    paired: bool = False
 
     def bone(self, label: int) -> Bone:
         """Return the bone with this label; KeyError if the site has none."""
@@ -119,6 +125,27 @@ class Site:
     def labels(self) -> tuple[int, ...]:
         """The labels of the bones, in order."""
         return tuple(bone.label for bone in self.bones)
+
+
+def both_sides(site: Site) -> Site:
+    """Return a paired site as a scan of both sides shows it; any other as it is.
+
+    Every bone is there twice: `femur_right` under the label of the femur and 10, `femur_left` under
+    that and 20.
+
+    Examples
+    --------
+    >>> [f"{bone.label} {bone.name}" for bone in both_sides(load_site("knee")).bones][:5]
+    ['11 femur_right', '12 tibia_right', '13 patella_right', '14 fibula_right', '21 femur_left']
+    """
+    if not site.paired:
+        return site
+    bones = [
+        replace(bone, label=bone.label + added, name=f"{bone.name}_{side}")
+        for side, added in SIDES.items()
+        for bone in site.bones
+    ]
+    return replace(site, bones=tuple(bones), paired=False)
 
 
 def site_names() -> list[str]:

@@ -16,10 +16,11 @@ from collections.abc import Callable
 import numpy as np
 
 from bmepipe.analysis.agreement import dice
-from bmepipe.models.bundle import Bundle, bundle_of, segment_bones
+from bmepipe.models.bundle import Bundle, bundle_of
 from bmepipe.models.network import normalise
 from bmepipe.models.regrid import place, to_network
 from bmepipe.models.seen import predict
+from bmepipe.models.segment import segment_bones
 from bmepipe.phantom.study import make_phantom
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass

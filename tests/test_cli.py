@@ -294,6 +294,7 @@ def test_sites_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("knee") and "1 femur" in line for line in lines)
     assert len(lines) >= 7
+    assert lines[-1] == "both sides in one scan (ankle, hip, knee, shoulder): right +10, left +20"
 
 
 def test_help_needs_no_torch() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bmepipe.errors import UnknownLabels, unknown_choice
-from bmepipe.site import Site
+from bmepipe.site import SIDES, Site, both_sides
 from bmepipe.volume import Volume
 
 _LEVELS = tuple(
@@ -57,7 +57,8 @@ def task_names(task: str) -> Mapping[int, str]:
 def own_name(name: str, site: Site) -> str | None:
     """Return the site's name of a bone that another tool calls `name`; None if it has none.
 
-    A side is dropped where the site has one such bone only.
+    A side is dropped where the site has one such bone only. A whole hip bone is none of a site
+    that parts it.
 
     Examples
     --------
@@ -69,6 +70,8 @@ def own_name(name: str, site: Site) -> str | None:
     """
     known = {bone.name.lower(): bone.name for bone in site.bones}
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    if plain.startswith("hip_") and any(bone.startswith("ischium") for bone in known):
+        return None
     plain = re.sub(r"^vertebrae?_(?=[ctls]\d)", "", plain)
     without = re.sub(r"_?(left|right)$", "", plain)
     for candidate in (plain, *_ALIASES.get(plain, ()), without, *_ALIASES.get(without, ())):
@@ -81,6 +84,9 @@ def rename_bones(
     labels: Volume, names: Mapping[int, str], site: Site
 ) -> tuple[Volume, tuple[str, ...]]:
     """Return a label map in the site's numbers, and what became of each bone and label.
+
+    Where a paired site's bone occurs on the right and on the left, the numbers are those of both
+    sides; a bone without a side is then left out.
 
     Parameters
     ----------
@@ -101,6 +107,8 @@ def rename_bones(
         If none of the labels that occur is a bone of the site.
     """
     present = [int(n) for n in np.unique(labels.data) if n]
+    if _shows_both([names[n] for n in present if n in names], site):
+        site = both_sides(site)
     numbers = {bone.name: bone.label for bone in site.bones}
     table = np.zeros(max(present, default=0) + 1, np.uint8)
     taken: dict[str, list[str]] = {}
@@ -119,6 +127,14 @@ def rename_bones(
             "give the label map of this site, or names that fit it with --bone-names",
         )
     return Volume(table[labels.data], labels.grid), _report(taken, left, tuple(numbers))
+
+
+def _shows_both(names: list[str], site: Site) -> bool:
+    """Say whether the names hold one of a paired site's bones on the right and on the left."""
+    both = both_sides(site)
+    own = [{own_name(name, both) for name in names if name.lower().endswith(s)} for s in SIDES]
+    right, left = ({str(bone).rsplit("_", 1)[0] for bone in found if bone} for found in own)
+    return site.paired and bool(right & left)
 
 
 def _report(

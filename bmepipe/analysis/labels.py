@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from bmepipe.errors import GridMismatch, NoBonesFound, UnknownLabels
-from bmepipe.site import Site
+from bmepipe.site import Site, both_sides
 from bmepipe.volume import Grid, Volume, require_same_grid
 
 
 def check_bones(labels: Volume, grid: Grid, site: Site) -> Volume:
     """Return a user's label map as uint8 labels of the site's bones on `grid`.
+
+    Of a paired site, labels of one side or of both (`site.both_sides`).
 
     A map whose axes are stored in another order or direction, as converters do, is turned without
     resampling; its voxels must coincide with those of `grid`.
@@ -34,9 +36,10 @@ def check_bones(labels: Volume, grid: Grid, site: Site) -> Volume:
     turned = reorder(labels, grid)
     require_same_grid(Volume(np.zeros(grid.shape, bool), grid), turned, ("image", "bone labels"))
     found = [int(label) for label in np.unique(turned.data) if label != 0]
-    unknown = [label for label in found if label not in site.labels]
+    own = both_sides(site) if any(label in both_sides(site).labels for label in found) else site
+    unknown = [label for label in found if label not in own.labels]
     if unknown:
-        known = ", ".join(f"{bone.label} {bone.name}" for bone in site.bones)
+        known = ", ".join(f"{bone.label} {bone.name}" for bone in own.bones)
         raise UnknownLabels(
             f"labels of the site {site.name} ({known})",
             f"unknown labels {', '.join(map(str, unknown))}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,22 @@ def look(volumes: Sequence[Volume], bundle: Bundle) -> Seen:
     regridded = [to_network(volume.data, placement) for volume in volumes]
     signals, inside = [signal for signal, _ in regridded], regridded[0][1]
     return Seen(placement, inside, signals, predict(bundle, signals, inside))
+
+
+def within(seen: Seen, where: NDArray[np.bool_]) -> Seen:
+    """Return what is seen as if the scan covered only `where`.
+
+    Parameters
+    ----------
+    seen : Seen
+    where : ndarray of bool, shape (x, y, z)
+    """
+    import torch
+
+    mask = torch.from_numpy(where)
+    probabilities = seen.probabilities * mask
+    probabilities[:, 0] += (~mask).float()
+    return replace(seen, inside=seen.inside & where, probabilities=probabilities)
 
 
 def volumes_of(pair: Pair) -> list[Volume]:

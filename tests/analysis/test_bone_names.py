@@ -50,10 +50,15 @@ def test_a_half_matching_map_is_reported_bone_by_bone() -> None:
     )
 
 
-def test_both_sides_of_one_bone_are_joined_and_said() -> None:
-    renamed, report = rename_bones(labelled(36, 37), task_names("total_mr"), load_site("hip"))
-    assert np.unique(renamed.data).tolist() == [0, 1]
-    assert "femur from femur_left and femur_right" in report[0]
+def test_both_sides_of_one_bone_are_told_apart() -> None:
+    names = task_names("total_mr")
+    renamed, report = rename_bones(labelled(36, 37, 38), names, load_site("hip"))
+    assert renamed.data[:, 0, 0].tolist() == [21, 11, 0]
+    assert "femur_left from femur_left, femur_right from femur_right" in report[0]
+    # One side only needs no side in its name; a spine has none at all.
+    assert rename_bones(labelled(37), names, load_site("hip"))[0].data.max() == 1
+    sacroiliac, _ = rename_bones(labelled(38, 39), names, load_site("sacroiliac"))
+    assert np.unique(sacroiliac.data).tolist() == [0, 3, 4]
 
 
 def test_a_map_without_any_bone_of_the_site_is_refused() -> None:

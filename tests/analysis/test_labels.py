@@ -50,6 +50,17 @@ def test_unknown_labels_are_named(labels):
         check_bones(Volume(data, labels.grid), labels.grid, load_site("knee"))
 
 
+def test_labels_are_those_of_one_side_or_of_both(labels):
+    both = np.where(labels.data == 1, 11, np.where(labels.data == 3, 23, 0)).astype(np.uint8)
+    checked = check_bones(Volume(both, labels.grid), labels.grid, load_site("knee"))
+    assert np.array_equal(checked.data, both)
+    mixed = np.where(labels.data == 1, 1, both).astype(np.uint8)
+    with pytest.raises(UnknownLabels, match=r"11 femur_right.*unknown labels 1;"):
+        check_bones(Volume(mixed, labels.grid), labels.grid, load_site("knee"))
+    with pytest.raises(UnknownLabels, match="unknown labels 11, 23"):
+        check_bones(Volume(both, labels.grid), labels.grid, load_site("sacroiliac"))
+
+
 def test_an_empty_map_is_no_result(labels):
     with pytest.raises(NoBonesFound):
         check_bones(Volume(labels.data * 0, labels.grid), labels.grid, load_site("knee"))

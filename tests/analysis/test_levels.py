@@ -283,6 +283,21 @@ def test_a_hip_bone_has_three_parts_around_the_head() -> None:
         assert parts["ischium"][45 - 5 * side, 5, 20]
 
 
+def test_a_hip_bone_ends_at_the_middle_of_the_body() -> None:
+    """The other side's pubis hung on by the symphysis: 58 to 120 mL of pubis instead of 41."""
+    for side in (1, -1):
+        plate, femur, centre = pelvis(side)
+        plate, femur = (np.pad(one, ((60, 60), (0, 0), (0, 0))) for one in (plate, femur))
+        x = 60 + round(centre[0] / 2)
+        beyond = slice(x - 60, x - 53) if side > 0 else slice(x + 54, x + 61)
+        across = np.zeros_like(plate)
+        across[min(x, x - 60 * side) : max(x, x - 60 * side), 50:56, 18:22] = True
+        parts = hip_bone_parts(plate | across, femur, 2.0)
+        found = np.any(list(parts.values()), axis=0)
+        assert (across & found)[..., 20].any()
+        assert not found[beyond].any()
+
+
 def test_without_a_head_in_view_all_is_ilium() -> None:
     plate, femur, _ = pelvis(1)
     parts = hip_bone_parts(plate, np.zeros_like(femur), 2.0)

@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from bmepipe.analysis.align import align
 from bmepipe.errors import ModelDamaged, NoBonesFound, UnknownChoice
-from bmepipe.models.bundle import bone_finder
 from bmepipe.models.network import build_network
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network, place, to_network
+from bmepipe.models.segment import bone_finder
 from bmepipe.models.stored import model_folder
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
