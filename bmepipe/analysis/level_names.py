@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.column import LUMBAR, Column, heights_mm, sizes_of
+from bmepipe.analysis.column import LUMBAR, Column, heights_mm, least_step_mm, sizes_of
 
 
 def is_anchored(
@@ -57,13 +57,14 @@ def name_levels(
     sizes = np.bincount(bodies.ravel())
     below, last = None, top
     for n in order:
-        if below is not None and sign * heights[n] - last < column.least_step_mm:
+        step_mm = sign * heights[n] - last
+        if below is not None and step_mm < _least_step(n, below, sizes, spacing_mm, column):
             named[n] = named[below]  # a second piece of the same vertebra
             if sizes[n] > sizes[below]:
                 below, last = n, sign * heights[n]
             continue
         count = len(set(named.values()))
-        if sign * heights[n] - last > column.most_step_mm or count == len(column.names):
+        if step_mm > column.most_step_mm or count == len(column.names):
             break
         named[n] = column.names[count]
         below, last = n, sign * heights[n]
@@ -76,12 +77,22 @@ def number_from_top(
     """Return "vertebra_1", "vertebra_2", ... from the top, for a column of unknown levels."""
     heights = heights_mm(bodies, spacing_mm)
     named: dict[int, str] = {}
-    count, last = 0, np.inf
+    sizes = np.bincount(bodies.ravel())
+    count, above = 0, None
     for n in sorted(heights, key=lambda n: -heights[n]):
-        if last - heights[n] >= column.least_step_mm:
-            count, last = count + 1, heights[n]
+        if above is None or heights[above] - heights[n] >= _least_step(
+            n, above, sizes, spacing_mm, column
+        ):
+            count, above = count + 1, n
         named[n] = f"vertebra_{count}"
     return named
+
+
+def _least_step(
+    one: int, other: int, sizes: NDArray[np.intp], spacing_mm: float, column: Column
+) -> float:
+    """Return how far apart two bodies lie at least: what is nearer are pieces of one."""
+    return least_step_mm(int(max(sizes[one], sizes[other])), spacing_mm, column)
 
 
 def _usual(sizes: Sequence[int] | NDArray[np.intp]) -> float:

@@ -111,7 +111,7 @@ def is_haemangioma(c: Candidate) -> bool:
     """
     if c.mean_t1_ratio is None or c.in_arch or is_large_at_joint(c):
         return False
-    ball = c.length < 1.8 * c.thickness and c.mean_ratio > 1.6
+    ball = c.length < COMPACT * c.thickness and c.mean_ratio > 1.6
     inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)
     bright = c.mean_t1_ratio > (0.93 if inner else 1.02)
     return ball and bright and c.volume_mm3 < HAEMANGIOMA_MM3

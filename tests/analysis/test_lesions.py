@@ -202,6 +202,12 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
     ("change", "reason"),
     [
         ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05}, "round and bright on T1: haemangioma"),
+        # A cut takes a part of a ball: twice as long as thick is one still.
+        (
+            {**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05, "length": 17.0},
+            "round and bright on T1: haemangioma",
+        ),
+        ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05, "length": 19.0}, ""),
         ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 1.05, "in_arch": True}, ""),
         ({**HAEMANGIOMA_FACTS, "mean_t1_ratio": 0.98}, ""),
         (

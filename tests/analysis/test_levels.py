@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from bmepipe.analysis.bodies import (
     between_s1_and_s2,
@@ -10,7 +13,7 @@ from bmepipe.analysis.bodies import (
     without_next,
 )
 from bmepipe.analysis.boundary import refine_bones
-from bmepipe.analysis.column import CERVICAL
+from bmepipe.analysis.column import CERVICAL, LUMBAR, column_of
 from bmepipe.analysis.hip_bone import (
     as_one_bone,
     femoral_heads,
@@ -133,12 +136,40 @@ def test_a_missing_vertebra_stops_the_count() -> None:
     assert set(np.unique(site_bones(kinds, NAMES, site, STEP_MM))) == {0, numbers["sacrum"]}
 
 
+def test_thoracic_vertebrae_in_view_are_named_too() -> None:
+    """T11 and T10 are in most scans of a lumbar spine; they were left out without a word."""
+    names = ["L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10"]
+    kinds, site = np.zeros((60, 70, 190), np.uint8), load_site("lumbar")
+    kinds[20:40, 10:30, 4:23] = 6
+    numbers = {bone.name: bone.label for bone in site.bones}
+    z, heights = 25, []
+    for n in range(8):  # from 40 x 30 x 24 mm, 34 mm apart, to 24 x 22 x 14 mm, 20 mm apart
+        wide, deep, high, step = (20, 15, 12, 17) if n < 6 else (12, 11, 7, 10)
+        kinds[30 - wide // 2 : 30 + wide // 2, 30 : 30 + deep, z : z + high] = 5
+        heights.append(z + high // 2)
+        z += step if n != 5 else 15
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    assert [labels[30, 35, height] for height in heights] == [numbers[name] for name in names]
+
+
 def test_above_the_last_name_nothing_is_named() -> None:
     bodies = split_vertebrae(column(count=6) == 5, STEP_MM)
     lower = np.zeros(bodies.shape, bool)
     lower[20:40, 10:30, 4:23] = True
-    names = name_levels(bodies, lower, STEP_MM)
-    assert sorted(names.values()) == ["L1", "L2", "L3", "L4", "L5", "T12"]
+    short = replace(LUMBAR, names=("L5", "L4", "L3"))
+    assert sorted(name_levels(bodies, lower, STEP_MM, short).values()) == ["L3", "L4", "L5"]
+    assert sorted(set(name_levels(bodies, lower, STEP_MM).values())) == [
+        "L1", "L2", "L3", "L4", "L5", "T12",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("site", "first"), [("lumbar", "L5"), ("cervical", "C3"), ("sacroiliac", "L5")]
+)
+def test_a_site_shows_its_own_part_of_the_spine(site: str, first: str) -> None:
+    shown = column_of(load_site(site))
+    assert shown is not None
+    assert shown.names[0] == first
 
 
 def test_right_is_right() -> None:
