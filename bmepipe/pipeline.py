@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bmepipe import __version__
 from bmepipe.analysis.decide import decide
+from bmepipe.analysis.labels import missing_note
 from bmepipe.analysis.levels import bodies_note, level_notes
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
@@ -152,7 +153,14 @@ def analyse(
         rejected=found.rejected,
         disagreement=decision.disagreement,
         provenance=Provenance(__version__, detectors.name, stage_seconds=watch.seconds),
-        notes=(*pair.notes, *both, *quality_notes, *level_notes(bones, site), *decision.notes),
+        notes=(
+            *pair.notes,
+            *both,
+            *missing_note(bones, site),
+            *quality_notes,
+            *level_notes(bones, site),
+            *decision.notes,
+        ),
     )
 
 

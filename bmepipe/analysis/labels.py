@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bmepipe.analysis.reference import present_labels
+from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.errors import GridMismatch, NoBonesFound, UnknownLabels
 from bmepipe.site import Site, both_sides
 from bmepipe.volume import Grid, Volume, require_same_grid
@@ -48,6 +50,29 @@ def check_bones(labels: Volume, grid: Grid, site: Site) -> Volume:
     if not found:
         raise NoBonesFound("at least one labelled bone", "an empty label map", "check --bones")
     return Volume(np.asfortranarray(turned.data.astype(np.uint8)), grid)
+
+
+def missing_note(bones: Volume, site: Site) -> tuple[str, ...]:
+    """Return a line that names the bones of a site that are not among those found or given.
+
+    How much of a spine is in view differs from scan to scan; there the rows tell.
+
+    Examples
+    --------
+    >>> from bmepipe.site import load_site
+    >>> grid = Grid((1, 1, 3), np.eye(4))
+    >>> missing_note(Volume(np.array([[[1, 2, 4]]], np.uint8), grid), load_site("knee"))
+    ('Not found in view, so that nothing is said of it: patella.',)
+    """
+    names = [bone.name for bone in site.bones]
+    if any(is_any_vertebra(name) for name in names):
+        names = [name for side in site.joint_between for name in side]
+    present = {site.bone(label).name for label in present_labels(bones)}
+    missing = [name for name in names if name not in present]
+    # Pelvic bones that are not told apart are there all the same.
+    if not missing or not present & set(names):
+        return ()
+    return (f"Not found in view, so that nothing is said of it: {', '.join(missing)}.",)
 
 
 def reorder(volume: Volume, grid: Grid, tolerance_mm: float = 0.1) -> Volume:

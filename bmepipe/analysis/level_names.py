@@ -5,7 +5,7 @@ Arrays are indexed along the patient's axes: right, front, up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,25 @@ def _least_step(
 ) -> float:
     """Return how far apart two bodies lie at least: what is nearer are pieces of one."""
     return least_step_mm(int(max(sizes[one], sizes[other])), spacing_mm, column)
+
+
+def numbered_beyond(
+    bodies: NDArray[np.int32],
+    named: Mapping[int, str],
+    anchor: NDArray[np.bool_],
+    spacing_mm: float,
+    column: Column = LUMBAR,
+) -> dict[int, str]:
+    """Return "vertebra_1", ... from the top for the bodies where the count stopped.
+
+    Those farther from the anchor than any that has a name: their level is unknown, since a
+    vertebra between was not found, but they are in view.
+    """
+    heights, sign = heights_mm(bodies, spacing_mm), 1 if column.upwards else -1
+    end = float((sign * np.nonzero(anchor)[2]).max()) * spacing_mm
+    last = max((sign * heights[n] for n in named), default=end)
+    beyond = [n for n, height in heights.items() if sign * height > last and n not in named]
+    return number_from_top(np.where(np.isin(bodies, beyond), bodies, 0), spacing_mm, column)
 
 
 def _usual(sizes: Sequence[int] | NDArray[np.intp]) -> float:

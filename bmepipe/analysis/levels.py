@@ -21,7 +21,13 @@ from bmepipe.analysis.bodies import (
 )
 from bmepipe.analysis.column import Column, column_of, sizes_of
 from bmepipe.analysis.hip_bone import hip_bone_parts
-from bmepipe.analysis.level_names import is_anchored, is_whole, name_levels, number_from_top
+from bmepipe.analysis.level_names import (
+    is_anchored,
+    is_whole,
+    name_levels,
+    number_from_top,
+    numbered_beyond,
+)
 from bmepipe.analysis.region import around
 from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.site import Site
@@ -127,6 +133,7 @@ def _name_vertebrae(
         found[anchor] = numbers.get("sacrum", 0)
     if is_anchored(bodies, anchor, spacing_mm, column):
         levels = name_levels(bodies, anchor, spacing_mm, column)
+        levels |= numbered_beyond(bodies, levels, anchor, spacing_mm, column)
     else:
         levels = number_from_top(bodies, spacing_mm, column)
     for body, name in levels.items():
@@ -162,7 +169,15 @@ def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     sizes = np.bincount(bones.data.ravel(), minlength=256)
     voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
     anchor = voxels.get(column.anchor_bone, 0)
-    if any(name.startswith("vertebra_") for name in voxels):
+    numbered = [count for name, count in voxels.items() if name.startswith("vertebra_")]
+    last = [name for name in (column.anchor_bone, *column.names) if name in voxels]
+    if numbered and (last[1:] or anchor > column.least_anchor_share * np.median(numbered)):
+        where = "above" if column.upwards else "below"
+        return (
+            f"levels unknown {where} {last[-1]}: the next vertebra was not found; those beyond are "
+            "numbered from the top",
+        )
+    if numbered:
         much = "too little of the" if anchor else "no"
         return (
             f"levels unknown: {much} {column.anchor_bone} in view to count from; "

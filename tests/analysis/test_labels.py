@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bmepipe.analysis.labels import check_bones, reorder, require_overlap
+from bmepipe.analysis.labels import check_bones, missing_note, reorder, require_overlap
 from bmepipe.errors import GridMismatch, NoBonesFound, UnknownLabels
-from bmepipe.site import load_site
+from bmepipe.site import both_sides, load_site
 from bmepipe.volume import Grid, Volume
 
 
@@ -76,3 +76,25 @@ def test_overlap_is_the_part_of_the_fixed_grid_inside_the_moving():
     half[0, 3] = 100.0
     with pytest.raises(GridMismatch, match="no overlap"):
         require_overlap(Grid((10, 10, 10), half), fixed, ("T1", "PD-FS"))
+
+
+@pytest.mark.parametrize(
+    ("site", "labels", "missing"),
+    [
+        ("knee", [1, 2, 3, 4], ""),
+        ("knee", [1, 2], "patella, fibula"),
+        ("sacroiliac", [2, 3, 4], ""),  # no L5: often out of view
+        ("sacroiliac", [2, 3], "ilium_right"),
+        ("sacroiliac", [1], ""),  # pelvic bones that are not told apart
+        ("lumbar", [4, 5, 6], ""),
+    ],
+)
+def test_a_bone_that_is_not_there_is_named(site, labels, missing):
+    volume = Volume(np.array([[labels]], np.uint8), Grid((1, 1, len(labels)), np.eye(4)))
+    notes = missing_note(volume, load_site(site))
+    assert [note.split(": ")[1] for note in notes] == ([f"{missing}."] if missing else [])
+
+
+def test_of_both_sides_either_is_named():
+    volume = Volume(np.array([[[11, 12, 13, 21, 22]]], np.uint8), Grid((1, 1, 5), np.eye(4)))
+    assert "clavicle_left." in missing_note(volume, both_sides(load_site("shoulder")))[0]

@@ -21,8 +21,9 @@ from bmepipe.analysis.hip_bone import (
     parted_again,
 )
 from bmepipe.analysis.level_names import name_levels
-from bmepipe.analysis.levels import right_of_middle, site_bones
+from bmepipe.analysis.levels import level_notes, right_of_middle, site_bones
 from bmepipe.site import load_site
+from bmepipe.volume import Grid, Volume
 
 NAMES = {5: "vertebra", 6: "sacrum", 7: "hip_bone"}
 STEP_MM = 2.0
@@ -125,15 +126,26 @@ def test_without_a_sacrum_no_level_is_guessed() -> None:
     assert name_levels(bodies, np.zeros(bodies.shape, bool), STEP_MM) == {}
 
 
-def test_a_missing_vertebra_stops_the_count() -> None:
+def test_a_missing_vertebra_stops_the_names_but_loses_none() -> None:
+    """Those beyond one that was not found were left out without a word."""
     kinds, site = column(), load_site("lumbar")
     numbers = {bone.name: bone.label for bone in site.bones}
     kinds[:, :, 57:74] = 0  # the third body from below was not found
     labels = site_bones(kinds, NAMES, site, STEP_MM)
-    assert {numbers["L5"], numbers["L4"]} <= set(np.unique(labels))
-    assert not {numbers[name] for name in ("L3", "L2", "L1", "T12")} & set(np.unique(labels))
-    kinds[:, :, 24:57] = 0  # nor the first two: what is next above the sacrum is not L5
-    assert set(np.unique(site_bones(kinds, NAMES, site, STEP_MM))) == {0, numbers["sacrum"]}
+    names = ["L5", "L4", None, "vertebra_3", "vertebra_2", "vertebra_1"]
+    for n, name in enumerate(names):
+        assert labels[30, 32 + n, 25 + 17 * n + 6] == (numbers[name] if name else 0)
+    (note,) = level_notes(Volume(labels, Grid(labels.shape, np.diag([2.0, 2, 2, 1]))), site)
+    assert note.startswith("levels unknown above L4: the next vertebra was not found")
+
+
+def test_the_first_vertebra_above_a_gap_is_not_the_first() -> None:
+    kinds, site = column(), load_site("lumbar")
+    numbers = {bone.name: bone.label for bone in site.bones}
+    kinds[:, :, 24:74] = 0  # what is next above the sacrum is not L5
+    labels = site_bones(kinds, NAMES, site, STEP_MM)
+    numbered = {numbers[f"vertebra_{n}"] for n in (1, 2, 3)}
+    assert set(np.unique(labels)) == {0, numbers["sacrum"]} | numbered
 
 
 def test_thoracic_vertebrae_in_view_are_named_too() -> None:
