@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bmepipe.analysis.column import column_of
 from bmepipe.analysis.reference import present_labels
-from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.errors import GridMismatch, NoBonesFound, UnknownLabels
 from bmepipe.site import Site, both_sides
 from bmepipe.volume import Grid, Volume, require_same_grid
@@ -55,7 +55,7 @@ def check_bones(labels: Volume, grid: Grid, site: Site) -> Volume:
 def missing_note(bones: Volume, site: Site) -> tuple[str, ...]:
     """Return a line that names the bones of a site that are not among those found or given.
 
-    How much of a spine is in view differs from scan to scan; there the rows tell.
+    How much of a spine is in view differs from scan to scan; of it those between others are named.
 
     Examples
     --------
@@ -65,9 +65,13 @@ def missing_note(bones: Volume, site: Site) -> tuple[str, ...]:
     ('Not found in view, so that nothing is said of it: patella.',)
     """
     names = [bone.name for bone in site.bones]
-    if any(is_any_vertebra(name) for name in names):
-        names = [name for side in site.joint_between for name in side]
     present = {site.bone(label).name for label in present_labels(bones)}
+    column = column_of(site)
+    if column is not None:
+        names = [name for side in site.joint_between for name in side]
+        order = (column.anchor_bone, *column.names)
+        seen = [n for n, name in enumerate(order) if name in present]
+        names += order[min(seen, default=0) : max(seen, default=0)]
     missing = [name for name in names if name not in present]
     # Pelvic bones that are not told apart are there all the same.
     if not missing or not present & set(names):

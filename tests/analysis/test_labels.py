@@ -87,6 +87,9 @@ def test_overlap_is_the_part_of_the_fixed_grid_inside_the_moving():
         ("sacroiliac", [2, 3], "ilium_right"),
         ("sacroiliac", [1], ""),  # pelvic bones that are not told apart
         ("lumbar", [4, 5, 6], ""),
+        ("lumbar", [1, 4, 5, 6], "L3, L2"),
+        ("lumbar", [21, 22], ""),
+        ("cervical", [1, 2, 5], "C4, C5"),
     ],
 )
 def test_a_bone_that_is_not_there_is_named(site, labels, missing):
