@@ -87,6 +87,7 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--site", help="body site; 'bmepipe sites' lists them")
     command.add_argument("--t1", help="T1 series: its UID or number, or a NIfTI file")
     command.add_argument("--t2fs", help="fat-suppressed series: UID, number or NIfTI file")
+    command.add_argument("--side", help="left or right, where the study holds series of both")
     command.add_argument(
         "--bones", type=Path, help="label map (NIfTI) on the grid of the fat-suppressed series"
     )
@@ -137,6 +138,7 @@ def add_batch(commands: Any) -> argparse.ArgumentParser:
         "--case-timeout", type=float, metavar="S", help="stop a case after this many seconds"
     )
     command.add_argument("--site", help="body site of every study")
+    command.add_argument("--side", help="left or right, where studies hold series of both")
     command.add_argument("--detector", help="contrast, model or both (default: both)")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
@@ -195,6 +197,7 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
         "study": arguments.study_uid,
         "t1": arguments.t1,
         "t2fs": arguments.t2fs,
+        "side": arguments.side,
         "bones": arguments.bones,
         "bone_names": arguments.bone_names,
         "detector": arguments.detector,
@@ -213,6 +216,7 @@ def add_series(commands: Any) -> argparse.ArgumentParser:
     )
     command.add_argument("study", type=Path, help="folder, zip or DICOMDIR")
     command.add_argument("--site", help="body site; its preferred plane decides between equals")
+    command.add_argument("--side", help="left or right, where the study holds series of both")
     command.add_argument("--study", dest="study_uid", help="which study, where there are several")
     command.add_argument("--json", action="store_true", help="machine-readable, on standard output")
     command.set_defaults(call=series)
@@ -234,7 +238,7 @@ def series(arguments: argparse.Namespace) -> None:
     site = load_site(arguments.site) if arguments.site else None
     choice: Any
     try:
-        choice = choose_pair(study, site)
+        choice = choose_pair(study, site, side=arguments.side)
     except BmepipeError as refusal:
         choice = refusal
     if arguments.json:

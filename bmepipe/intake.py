@@ -53,7 +53,9 @@ def find_study(
     return replace(study, series=(*study.series, *given.values())), uids
 
 
-def recognise(study: Study, names: dict[str, str | None]) -> tuple[Site, str]:
+def recognise(
+    study: Study, names: dict[str, str | None], side: str | None = None
+) -> tuple[Site, str]:
     """Return the site that the headers name, else the one whose bones the images show.
 
     Raises
@@ -68,7 +70,7 @@ def recognise(study: Study, names: dict[str, str | None]) -> tuple[Site, str]:
     try:
         return recognise_site(study, sites)
     except UnknownChoice:
-        choice = choose_pair(study, None, t1=names["t1"], t2fs=names["t2fs"])
+        choice = choose_pair(study, None, t1=names["t1"], t2fs=names["t2fs"], side=side)
         return recognise_by_bones(load(choice.t2fs), sites)
 
 

@@ -48,6 +48,8 @@ class RunSettings:
         StudyInstanceUID or number where a folder holds several studies.
     t1, t2fs : str, optional
         SeriesInstanceUID or number, or a NIfTI file.
+    side : str, optional
+        "left" or "right", where a study holds series of both.
     bones : Path, optional
         A label map that replaces the bone model.
     bone_names : str, optional
@@ -64,6 +66,7 @@ class RunSettings:
     study: str | None = None
     t1: str | None = None
     t2fs: str | None = None
+    side: str | None = None
     bones: Path | None = None
     bone_names: str | None = None
     detector: str = "both"
@@ -228,11 +231,11 @@ def choose(
         study, names = find_study(path, settings.study, named, on_files)
     reasons: tuple[str, ...] = ()
     if settings.site is None:
-        site, why = recognise(study, names)
+        site, why = recognise(study, names, settings.side)
         reasons = (why,)
     else:
         site = load_site(settings.site)
-    choice = choose_pair(study, site, t1=names["t1"], t2fs=names["t2fs"])
+    choice = choose_pair(study, site, t1=names["t1"], t2fs=names["t2fs"], side=settings.side)
     return study, site, replace(choice, reasons=(*reasons, *choice.reasons))
 
 

@@ -233,3 +233,12 @@ def require_same_grid(first: Volume, second: Volume, names: tuple[str, str]) -> 
     raise GridMismatch(
         f"the {names[1]} on the grid of the {names[0]}", came, f"resample the {names[1]} first"
     )
+
+
+def overlap(of: Grid, by: Grid) -> float:
+    """Return which part of one grid's box another grid's box covers, 0 to 1."""
+    steps = [np.linspace(-0.5, n - 0.5, 12, endpoint=False) + n / 24 for n in of.shape]
+    points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    index = by.to_index(of.to_world(points))
+    inside = ((index >= -0.5) & (index <= np.array(by.shape) - 0.5)).all(axis=1)
+    return float(inside.mean())

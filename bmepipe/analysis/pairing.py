@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bmepipe.analysis.laterality import of_one_side
 from bmepipe.errors import (
     GridMismatch,
     IrregularSeries,
@@ -16,7 +17,7 @@ from bmepipe.errors import (
 )
 from bmepipe.site import Site
 from bmepipe.study import FatSuppression, Role, SequenceClass, Series, Study, Weighting
-from bmepipe.volume import Grid
+from bmepipe.volume import overlap
 
 MIN_SLICES = 3
 _USUAL_PLANES = ("sagittal", "coronal", "axial")
@@ -37,7 +38,11 @@ class Choice:
 
 
 def choose_pair(
-    study: Study, site: Site | None, t1: str | None = None, t2fs: str | None = None
+    study: Study,
+    site: Site | None,
+    t1: str | None = None,
+    t2fs: str | None = None,
+    side: str | None = None,
 ) -> Choice:
     """Choose the fat-suppressed series to analyse and its T1.
 
@@ -48,6 +53,8 @@ def choose_pair(
         Its planes say which is preferred; None prefers the plane with the most pairs.
     t1, t2fs : str, optional
         Series that the user names, by SeriesInstanceUID, ``uid#part`` or number.
+    side : str, optional
+        "left" or "right", where the study holds series of both.
 
     Raises
     ------
@@ -56,7 +63,8 @@ def choose_pair(
     IrregularSeries, TooFewSlices
         If a named series is no regular volume.
     NoUsablePair
-        Listing every series and why it was not taken; or if the named one keeps its fat.
+        Listing every series and why it was not taken; if the named one keeps its fat; or if there
+        are series of both sides and none is asked for.
     GridMismatch
         If the two do not overlap in space.
     """
@@ -66,7 +74,7 @@ def choose_pair(
         chosen = _fat_suppressed(_usable(find_series(study, t2fs)))
         why = "named by the user"
     else:
-        candidates = _candidates(study, Role.T2FS)
+        candidates = of_one_side(_candidates(study, Role.T2FS), site, side)
         if not candidates:
             raise _nothing(study)
         planes, why = _planes(study, site, candidates)
@@ -129,19 +137,12 @@ def why_not(
     if series.role is Role.T1:
         reason = _unfit(series, chosen)
         return reason or f"T1, but {label(partner) if partner else 'none'} suits better"
+    if series.laterality and chosen.laterality and series.laterality != chosen.laterality:
+        return f"fat-suppressed, of the other side ({series.laterality})"
     if series.grid.plane != chosen.grid.plane:
         rank = " before ".join(planes) or "the user's choice"
         return f"fat-suppressed {series.grid.plane} ({rank})"
     return f"fat-suppressed, but {label(chosen)} has a T1, the better contrast or the finer grid"
-
-
-def overlap(of: Grid, by: Grid) -> float:
-    """Return which part of one grid's box another grid's box covers, 0 to 1."""
-    steps = [np.linspace(-0.5, n - 0.5, 12, endpoint=False) + n / 24 for n in of.shape]
-    points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    index = by.to_index(of.to_world(points))
-    inside = ((index >= -0.5) & (index <= np.array(by.shape) - 0.5)).all(axis=1)
-    return float(inside.mean())
 
 
 def _candidates(study: Study, role: Role) -> list[Series]:

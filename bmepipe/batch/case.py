@@ -30,7 +30,7 @@ class Case:
         Folder, zip or DICOMDIR; None where the manifest names both series as NIfTI files.
     study : str, optional
         StudyInstanceUID, where the folder holds several.
-    site, t1, t2fs, bones : str, optional
+    site, t1, t2fs, bones, side : str, optional
         As of ``bmepipe run``.
     """
 
@@ -41,6 +41,7 @@ class Case:
     t1: str | None = None
     t2fs: str | None = None
     bones: str | None = None
+    side: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

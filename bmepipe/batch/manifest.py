@@ -15,8 +15,8 @@ from bmepipe.errors import BadSettings
 def read_manifest(path: Path) -> Iterator[Case]:
     """Yield the cases of a CSV or Parquet table; paths are relative to its folder.
 
-    Columns: ``case``, ``path``, ``site``, ``t1``, ``t2fs``, ``bones``, ``study``; all but ``case``
-    may be missing or empty, but a row needs a path or a t2fs file.
+    Columns: ``case``, ``path``, ``site``, ``t1``, ``t2fs``, ``bones``, ``study``, ``side``; all
+    but ``case`` may be missing or empty, but a row needs a path or a t2fs file.
     """
     for number, row in enumerate(_rows(path), start=1):
         values = {key: str(value).strip() for key, value in row.items() if value not in (None, "")}

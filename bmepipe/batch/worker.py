@@ -100,7 +100,7 @@ def _run(case: dict[str, Any], out: Path, values: dict[str, Any]) -> dict[str, A
     from bmepipe.writers.table import bone_cells
 
     settings = replace(RunSettings(**values), writers=tuple(values["writers"]))
-    for key in ("site", "study", "t1", "t2fs"):
+    for key in ("site", "study", "t1", "t2fs", "side"):
         if case[key]:
             settings = replace(settings, **{key: case[key]})
     if case["bones"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bmepipe.analysis.laterality import side_in_name
 from bmepipe.io.dixon import dixon_image
 from bmepipe.io.frames import Frame
 from bmepipe.io.geometry import axes_of
@@ -45,7 +46,7 @@ def _series(stack: Stack, part: int, parts: int, planes: int) -> Series:
         ti_ms=frame.ti_ms or None,
         field_strength_t=file.field_strength_t,
         manufacturer=file.manufacturer,
-        laterality=file.laterality,
+        laterality=file.laterality or side_in_name(file.series_description or file.protocol),
         body_part=file.body_part,
         slices=tuple(source_of(f) for f in stack.frames),
         doubtful_fat=judged.doubtful_fat,

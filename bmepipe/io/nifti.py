@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bmepipe.analysis.laterality import side_in_name
 from bmepipe.errors import (
     BmepipeError,
     ImplausibleImage,
@@ -122,6 +123,7 @@ def series_of(path: Path) -> Series:
         confidence=judged.confidence,
         evidence=judged.evidence,
         notes=notes,
+        laterality=side_in_name(stem_of(path)),
         refusal=refusal,
         grid=grid,
         te_ms=facts.te_ms,

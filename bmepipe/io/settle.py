@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bmepipe.analysis.fat import BRIGHT, DARK, fat_brightness
-from bmepipe.analysis.pairing import MIN_SLICES, overlap
+from bmepipe.analysis.pairing import MIN_SLICES
 from bmepipe.errors import BmepipeError
 from bmepipe.study import FatSuppression, Role, Series, Study, Weighting
-from bmepipe.volume import Volume
+from bmepipe.volume import Volume, overlap
 
 log = logging.getLogger(__name__)
 

@@ -162,7 +162,8 @@ def _uid_of(facts: str, purpose: str) -> str:
 def side(result: EdemaResult, bone: Bone) -> tuple[str, str] | None:
     """Return SNOMED CT value and meaning of a bone's side, from its name or the series' header."""
     series = result.pair.t2fs_series
-    from_header = _LATERALITY.get(series.laterality if series is not None else "")
+    told = series.laterality if series is not None and result.site.paired else ""
+    from_header = _LATERALITY.get(told)
     words = bone.name.split("_")
     named = next((word for word in words if word in _SIDES), from_header)
     return _SIDES[named] if named else None

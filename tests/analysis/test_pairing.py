@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmepipe.analysis.pairing import choose_pair, find_series, overlap
+from bmepipe.analysis.pairing import choose_pair, find_series
 from bmepipe.errors import (
     GridMismatch,
     IrregularSeries,
@@ -18,7 +18,7 @@ from bmepipe.errors import (
 from bmepipe.io.scan import scan
 from bmepipe.site import load_site
 from bmepipe.study import FatSuppression, Role, Series, Study, Weighting
-from bmepipe.volume import Grid
+from bmepipe.volume import Grid, overlap
 
 AXES = {
     "sagittal": np.array([[0, 0, 4], [0.5, 0, 0], [0, -0.5, 0]]),
@@ -63,6 +63,21 @@ def taken(choice):
 
 
 FS, T1 = Role.T2FS, Role.T1
+
+
+def test_of_two_knees_the_one_asked_for_is_taken_with_its_own_t1():
+    made = study(
+        one(1, FS, laterality="L", shift_mm=(-100, 0, 0)),
+        one(2, T1, laterality="L", shift_mm=(-100, 0, 0)),
+        one(3, FS, laterality="R", shift_mm=(100, 0, 0)),
+        one(4, T1, laterality="R", shift_mm=(100, 0, 0)),
+    )
+    with pytest.raises(NoUsablePair, match="--side left or --side right"):
+        choose_pair(made, load_site("knee"))
+    choice = choose_pair(made, load_site("knee"), side="right")
+    assert taken(choice) == (3, 4)
+    assert any("fat-suppressed, of the other side (L)" in line for line in choice.reasons)
+    assert taken(choose_pair(made, load_site("knee"), t2fs="1")) == (1, 2)  # named: no question
 
 
 def test_the_preferred_plane_of_the_site():
