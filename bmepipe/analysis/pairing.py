@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bmepipe.analysis.laterality import of_one_side
+from bmepipe.analysis.recognise import named_elsewhere
 from bmepipe.errors import (
     GridMismatch,
     IrregularSeries,
@@ -78,7 +79,8 @@ def choose_pair(
         if not candidates:
             raise _nothing(study)
         planes, why = _planes(study, site, candidates)
-        chosen = min(candidates, key=lambda s: _preference(s, study, planes))
+        places = named_elsewhere(candidates, site)
+        chosen = min(candidates, key=lambda s: (places[s.key], _preference(s, study, planes)))
     partner = named_t1 or _best_t1(chosen, study)
     reasons = [_taken("fat-suppressed", chosen, why), *_partner_reasons(chosen, partner)]
     if t2fs is not None and chosen.role is not Role.T2FS:

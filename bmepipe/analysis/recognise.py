@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from bmepipe.errors import UnknownChoice
-from bmepipe.site import Site
-from bmepipe.study import Study
+from bmepipe.site import Site, load_site, site_names
+from bmepipe.study import Series, Study
 
 # The header that a technologist chooses from a list is surer than free text.
 _BODY_PART_WEIGHT, _TEXT_WEIGHT = 3, 1
@@ -55,6 +55,22 @@ def names_site(text: str, site: Site) -> bool:
     """
     words = "|".join(re.escape(word) for word in site.words)
     return bool(words) and bool(re.search(rf"(?<![a-z])({words})(?![a-z])", text.lower()))
+
+
+def named_elsewhere(candidates: Sequence[Series], site: Site | None) -> dict[str, int]:
+    """Return 2 for a series that names another site alone, 1 for one that names none, 0 else.
+
+    By key. A study may hold a series for each part of the spine; where none names another site all
+    are 0.
+    """
+    others = [load_site(name) for name in site_names() if site and name != site.name]
+    places = {}
+    for series in candidates:
+        text = f"{series.body_part} {series.description}"
+        own = site is not None and names_site(text, site)
+        elsewhere = any(names_site(text, other) for other in others)
+        places[series.key] = 0 if own else 2 if elsewhere else 1
+    return places if 2 in places.values() else dict.fromkeys(places, 0)
 
 
 def _texts(study: Study) -> list[tuple[int, str]]:

@@ -65,6 +65,18 @@ def taken(choice):
 FS, T1 = Role.T2FS, Role.T1
 
 
+def test_of_a_whole_spine_the_series_of_the_site_is_taken():
+    made = study(
+        one(1, FS, description="STIR SAG HWS", body_part="SPINE"),
+        one(2, FS, description="STIR SAG upper", shift_mm=(0, 0, -250)),
+        one(3, FS, description="STIR SAG LWS", shift_mm=(0, 0, -500)),
+        one(4, T1, description="T1 SAG LWS", shift_mm=(0, 0, -500)),
+    )
+    assert taken(choose_pair(made, load_site("lumbar"))) == (3, 4)
+    assert taken(choose_pair(made, load_site("cervical"))) == (1, None)
+    assert taken(choose_pair(study(*made.series[:2]), load_site("lumbar"))) == (2, None)
+
+
 def test_of_two_knees_the_one_asked_for_is_taken_with_its_own_t1():
     made = study(
         one(1, FS, laterality="L", shift_mm=(-100, 0, 0)),
