@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bmepipe.analysis.align import NOT_BELIEVED, align
+from bmepipe.analysis.coverage import MOST_UNCOVERED, uncovered_share
 from bmepipe.analysis.labels import require_overlap
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.recognise import recognise_site
@@ -88,15 +89,18 @@ def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
         notes.append("the headers do not tell PD-FS, T2-FS or STIR: thresholds of T2-FS used")
     with watch.stage("align"):
         if t1 is not None and choice.t1 is not None:
-            covered = require_overlap(t1.grid, t2fs.grid, ("the T1", "the fat-suppressed series"))
-            if covered < 0.9:
-                notes.append(f"the T1 covers {100 * covered:.0f} % of the fat-suppressed series")
+            require_overlap(t1.grid, t2fs.grid, ("the T1", "the fat-suppressed series"))
             t1, how = align(t1, t2fs, same_frame=same_frame(choice.t1, choice.t2fs))
             notes += how
             if not choice.t1.slices and any(NOT_BELIEVED in line for line in how):
                 # Nothing but the place says that two NIfTI files show one person.
                 t1 = None
                 notes.append("the two files do not fit: the T1 is left out, its evidence missing")
+        if t1 is not None and (missing := uncovered_share(t1, t2fs)) > 0:
+            told = f"the T1 covers {100 * (1 - missing):.0f} % of the fat-suppressed series"
+            if missing > MOST_UNCOVERED:
+                t1, told = None, f"{told}: it is left out, its evidence missing"
+            notes.append(told)
     t1_series = None if t1 is None else choice.t1
     return Pair(t2fs, t1, sequence_class, choice.t2fs, t1_series, tuple(notes))
 

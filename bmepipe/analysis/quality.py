@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.coverage import not_covered
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.parts import large_parts
 from bmepipe.analysis.reference import present_labels
@@ -60,10 +61,13 @@ def assess(pair: Pair, bones: Volume, site: Site) -> tuple[Volume, tuple[str, ..
         failed = suppression_failure(pair, bones)
         if failed.any():
             notes.append(left_out("fat suppression failed", failed, bones, site))
-        void = signal_void(pair.t1, bones)
+        uncovered = not_covered(pair.t1, pair.t2fs)
+        if (uncovered & assessable).any():
+            notes.append(left_out("the T1 does not cover it", uncovered, bones, site))
+        void = signal_void(pair.t1, bones) & ~uncovered
         if void.any():
             notes.append(left_out("signal is lost (metal, air or flow)", void, bones, site))
-        assessable = assessable & ~failed & ~void
+        assessable = assessable & ~failed & ~void & ~uncovered
     else:
         notes.append("Without a T1, failed fat suppression is told from edema by its shape alone.")
     notes.extend(cut_bones(bones, site))

@@ -113,7 +113,7 @@ def _one_side(pair: Pair, site: Site, bundle: Bundle, seen: Seen) -> NDArray[np.
     coarse = site_bones(kinds, bundle.labels, site, bundle.spacing_mm, certainty)
     coarse = _believable(coarse, kinds, certainty, probability, bundle, site)
     native = _native(coarse, kinds, probability, seen, bundle)
-    images = [volume.data for volume in volumes_of(pair)]
+    images = [volume.data for volume in volumes_of(pair)[: len(seen.signals)]]
     drawn = most_probable(native, pair.grid.shape, bundle.border_probability)
     parts = [bone.label for bone in site.bones if bone.name in PARTS]
     labels = refine_bones(as_one_bone(drawn, parts), images, pair.grid.spacing_mm)
