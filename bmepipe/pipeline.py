@@ -12,7 +12,7 @@ from pathlib import Path
 from bmepipe import __version__
 from bmepipe.analysis.decide import decide
 from bmepipe.analysis.labels import missing_note
-from bmepipe.analysis.levels import bodies_note, level_notes
+from bmepipe.analysis.levels import bodies_note, level_notes, small_notes
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
@@ -162,6 +162,7 @@ def analyse(
             *missing_note(bones, site),
             *quality_notes,
             *level_notes(bones, site),
+            *small_notes(bones, site),
             *decision.notes,
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bmepipe.analysis.levels import bodies_note, level_notes
+from bmepipe.analysis.levels import bodies_note, level_notes, small_notes
 from bmepipe.site import load_site
 from bmepipe.volume import Grid, Volume
 
@@ -65,3 +65,14 @@ def test_levels_counted_from_a_sacrum_that_is_cut_are_to_be_checked() -> None:
 def test_too_little_of_a_sacrum_is_said_to_be_so() -> None:
     (note,) = level_notes(spine({"sacrum": 10, "vertebra_1": 50}), load_site("lumbar"))
     assert "too little of the sacrum" in note
+
+
+def test_a_body_far_smaller_than_its_neighbours_is_named() -> None:
+    lumbar = load_site("lumbar")
+    bodies = {"L5": 40, "L4": 22, "L3": 36, "L2": 30, "L1": 30}
+    (line,) = small_notes(spine(bodies), lumbar)
+    assert line.startswith("L4 has ")
+    assert "collapsed, or found in part" in line
+    assert small_notes(spine(bodies | {"L4": 33}), lumbar) == ()
+    assert small_notes(spine({"L5": 40, "L4": 10}), lumbar) == ()  # the field may end there
+    assert small_notes(labelled("knee", "tibia"), load_site("knee")) == ()
