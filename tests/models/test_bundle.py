@@ -180,6 +180,7 @@ def test_the_arches_of_a_neck_are_found_with_their_vertebrae() -> None:
     scores = [dice(bones == label, truth == label) for label in named]
     assert np.mean(scores) > 0.65
     away_mm = ndimage.distance_transform_edt(truth == 0, sampling=phantom.bones.grid.spacing_mm)
-    assert away_mm[bones > 0].max() < 12  # no piece far away that hangs on nothing
+    # No piece far away that hangs on nothing; T2 is bone that the phantom does not label.
+    assert away_mm[np.isin(bones, named)].max() < 12
     # Two facet joints are inflamed.
     assert (bones[phantom.edema.data] > 0).mean() > 0.8
