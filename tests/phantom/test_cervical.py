@@ -72,7 +72,7 @@ def test_every_spot_lies_in_its_bone() -> None:
 
 def test_the_site_lists_the_same_bones() -> None:
     named = [bone.name for bone in load_site("cervical").bones]
-    # T2 and below are for scans that reach so far, those numbered from the top for scans that do not
-    # show where to count from.
+    # T2 and below are for scans that reach so far, those numbered from the top for scans that do
+    # not show where to count from.
     assert tuple(named[: len(BONES)]) == BONES
     assert named[len(BONES) :][:5] == ["T2", "T3", "T4", "T5", "T6"]
