@@ -219,6 +219,8 @@ def run_study(
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         if given is None:
             lines = bodies_note(result.bones, site)
+        if settings.side is not None:
+            lines = (*lines, f"Of a study of both sides: the {settings.side} one, as asked for.")
         result = replace(result, notes=(*result.notes, *lines))
         return write(result, folder, settings, watch)
 

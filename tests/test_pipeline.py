@@ -12,7 +12,7 @@ import pytest
 from bmepipe.analysis.align import align
 from bmepipe.analysis.labels import reorder
 from bmepipe.bones import given_bones
-from bmepipe.errors import UnknownChoice
+from bmepipe.errors import NoUsablePair, UnknownChoice
 from bmepipe.io.phantom_files import Storage, write_phantom
 from bmepipe.models.detectors import choose_detectors
 from bmepipe.phantom.protocol import coarse, site_protocol
@@ -148,3 +148,16 @@ def test_an_unknown_writer_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UnknownChoice, match="report"):
         run_study(tmp_path / "missing", tmp_path / "out", RunSettings(writers=("fax",)))
     assert not (tmp_path / "out").exists()
+
+
+def test_of_two_knees_in_one_study_the_side_asked_for_is_measured(
+    knee: Phantom, tmp_path: Path
+) -> None:
+    other = "left" if knee.side == "R" else "right"
+    own = "right" if knee.side == "R" else "left"
+    write_phantom(knee, tmp_path / "phantom")
+    settings = replace(TABLES, side=own)
+    result = run_study(tmp_path / "phantom" / "study", tmp_path / "out", settings)
+    assert any(f"the {own} one, as asked for" in note for note in result.notes)
+    with pytest.raises(NoUsablePair, match=f"of the {other} side"):
+        run_study(tmp_path / "phantom" / "study", tmp_path / "no", replace(TABLES, side=other))

@@ -16,7 +16,7 @@ from bmepipe.site import Site
 from bmepipe.study import Series
 from bmepipe.volume import overlap
 
-SIDES = {"left": "L", "right": "R"}
+LATERALITY = {"left": "L", "right": "R"}
 # English, German, French, Spanish, Portuguese and Italian; a lone letter as in "KNEE_L".
 _WORDS = {
     "L": ("left", "lt", "l", "links", "gauche", "izquierda", "izquierdo", "izq", "esquerda",
@@ -83,18 +83,18 @@ def of_one_side(candidates: Sequence[Series], site: Site | None, side: str | Non
     NoUsablePair
         If the candidates show both sides and none was asked for, or none shows that one.
     """
-    if side is not None and side not in SIDES:
-        raise unknown_choice("side", side, SIDES)
+    if side is not None and side not in LATERALITY:
+        raise unknown_choice("side", side, LATERALITY)
     if not candidates:
         return []
     sides = sides_of(candidates)
     told = "; ".join(
         f"{name}: {', '.join(_called(s) for s in candidates if sides[s.key] == letter)}"
-        for name, letter in SIDES.items()
+        for name, letter in LATERALITY.items()
         if letter in sides.values()
     )
     if side is not None:
-        kept = [s for s in candidates if sides[s.key] in ("", SIDES[side])]
+        kept = [s for s in candidates if sides[s.key] in ("", LATERALITY[side])]
         if not kept:
             raise NoUsablePair(
                 f"a fat-suppressed series of the {side} side", told, "give the other --side"
