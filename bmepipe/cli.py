@@ -290,13 +290,13 @@ def sites(arguments: argparse.Namespace) -> None:
     """``bmepipe sites``."""
     from bmepipe.site import SIDES, load_site, site_names
 
-    for name in site_names():
-        site = load_site(name)
+    known = [load_site(name) for name in site_names()]
+    for site in known:
         bones = ", ".join(f"{bone.label} {bone.name}" for bone in site.bones)
         source = f"bone model {site.model}" if site.model else "needs --bones"
-        print(f"{name:<11} {source:<22} {bones}")
+        print(f"{site.name:<11} {source:<22} {bones}")
     sides = ", ".join(f"{side} +{added}" for side, added in SIDES.items())
-    paired = ", ".join(name for name in site_names() if load_site(name).paired)
+    paired = ", ".join(site.name for site in known if site.paired)
     print(f"both sides in one scan ({paired}): {sides}")
 
 

@@ -181,3 +181,14 @@ class Pair:
     def grid(self) -> Grid:
         """The grid of the fat-suppressed series, on which everything is computed."""
         return self.t2fs.grid
+
+
+def label(series: Series) -> str:
+    """Return how a series is called in messages: its number, part and description.
+
+    >>> label(Series("1.2", (), number=3, description="SAG T1"))
+    "3 'SAG T1'"
+    """
+    part = f"#{series.part}" if series.parts > 1 else ""
+    number = series.uid if series.number is None else series.number
+    return f"{number}{part} '{series.description[:60]}'"

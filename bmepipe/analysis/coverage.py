@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.region import around
+from bmepipe.analysis.tissue import is_tissue
 from bmepipe.volume import Volume
 
 MOST_UNCOVERED = 0.25  # of the tissue: with more the T1 is no second witness, and is left out
 LEAST_UNCOVERED = 0.01  # less are stray rows at the field's ends
-_TISSUE = 0.1  # of the bright signal
 
 
 def not_covered(t1: Volume, t2fs: Volume) -> NDArray[np.bool_]:
@@ -50,6 +50,8 @@ def uncovered_share(t1: Volume, t2fs: Volume) -> float:
 
 
 def _share(outside: NDArray[np.bool_], t2fs: Volume) -> float:
-    tissue = t2fs.data > _TISSUE * float(np.percentile(t2fs.data, 99))
+    if not outside.any():  # the usual case, asked more than once in a run
+        return 0.0
+    tissue = is_tissue(t2fs.data)
     voxels = int(np.count_nonzero(tissue))
     return int(np.count_nonzero(tissue & outside)) / voxels if voxels else 0.0

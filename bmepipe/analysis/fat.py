@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.local_mean import local_mean
+from bmepipe.analysis.tissue import is_tissue
 from bmepipe.volume import Volume
 
 # Measured on 13 fat-suppressed and unsuppressed real series at 0.3 to 3 T: -0.9 to 0.5 with
@@ -40,7 +41,7 @@ def fat_brightness(image: Volume, t1: Volume) -> float | None:
         no contrast of fat itself.
     """
     values, reference = _on_common_samples(image, t1)
-    body = _body(reference) & _body(values)
+    body = is_tissue(reference) & is_tissue(values)
     if body.sum() < _MIN_SAMPLES:
         return None
     flat_t1, flat = _without_shading(reference, body), _without_shading(values, body)
@@ -66,11 +67,6 @@ def _on_common_samples(image: Volume, t1: Volume) -> tuple[NDArray, NDArray]:
     reference = np.zeros(len(other), np.float32)
     reference[inside] = t1.data[tuple(other[inside].T)]
     return values, reference.reshape(values.shape)
-
-
-def _body(values: NDArray) -> NDArray[np.bool_]:
-    """Return voxels that are tissue: above a tenth of the bright signal."""
-    return values > 0.1 * np.percentile(values, 99)
 
 
 def _without_shading(values: NDArray, body: NDArray[np.bool_]) -> NDArray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bmepipe.errors import NoUsablePair, unknown_choice
 from bmepipe.site import Site
-from bmepipe.study import Series
+from bmepipe.study import Series, label
 from bmepipe.volume import overlap
 
 LATERALITY = {"left": "L", "right": "R"}
@@ -89,7 +89,7 @@ def of_one_side(candidates: Sequence[Series], site: Site | None, side: str | Non
         return []
     sides = sides_of(candidates)
     told = "; ".join(
-        f"{name}: {', '.join(_called(s) for s in candidates if sides[s.key] == letter)}"
+        f"{name}: {', '.join(label(s) for s in candidates if sides[s.key] == letter)}"
         for name, letter in LATERALITY.items()
         if letter in sides.values()
     )
@@ -110,11 +110,6 @@ def of_one_side(candidates: Sequence[Series], site: Site | None, side: str | Non
             "say which with --side left or --side right, one run for each",
         )
     return neither
-
-
-def _called(series: Series) -> str:
-    number = series.uid if series.number is None else series.number
-    return f"{number} '{series.description[:60]}'"
 
 
 def _lies_right_of(one: Series, other: Series) -> bool:

@@ -157,9 +157,7 @@ def bodies_note(bones: Volume, site: Site) -> tuple[str, ...]:
     column = column_of(site)
     if column is not None and column.arches:
         return ()
-    present = np.bincount(bones.data.ravel(), minlength=256)
-    names = [bone.name for bone in site.bones if present[bone.label]]
-    if any(is_any_vertebra(name) for name in names):
+    if any(is_any_vertebra(name) for name in _voxels(bones, site)):
         return ("Of vertebrae only the bodies are judged, not the arches and facet joints.",)
     return ()
 
@@ -169,8 +167,7 @@ def level_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     column = column_of(site)
     if column is None:
         return ()
-    sizes = np.bincount(bones.data.ravel(), minlength=256)
-    voxels = {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}
+    voxels = _voxels(bones, site)
     anchor = voxels.get(column.anchor_bone, 0)
     numbered = [count for name, count in voxels.items() if name.startswith("vertebra_")]
     last = [name for name in (column.anchor_bone, *column.names) if name in voxels]
@@ -201,9 +198,8 @@ def small_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     column = column_of(site)
     if column is None or column.arches:
         return ()
-    sizes = np.bincount(bones.data.ravel(), minlength=256) * bones.grid.voxel_ml
-    ml = {bone.name: float(sizes[bone.label]) for bone in site.bones}
-    order = [name for name in column.names if ml.get(name)]
+    ml = {name: count * bones.grid.voxel_ml for name, count in _voxels(bones, site).items()}
+    order = [name for name in column.names if name in ml]
     lines = []
     for below, name, above in zip(order, order[1:], order[2:], strict=False):
         expected = (ml[below] + ml[above]) / 2
@@ -213,3 +209,9 @@ def small_notes(bones: Volume, site: Site) -> tuple[str, ...]:
                 "collapsed, or found in part; what lies beyond its outline is not measured"
             )
     return tuple(lines)
+
+
+def _voxels(bones: Volume, site: Site) -> dict[str, int]:
+    """Return how many voxels each bone that occurs has, by name."""
+    sizes = np.bincount(bones.data.ravel(), minlength=256)
+    return {bone.name: int(sizes[bone.label]) for bone in site.bones if sizes[bone.label]}

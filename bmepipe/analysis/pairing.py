@@ -17,7 +17,15 @@ from bmepipe.errors import (
     TooFewSlices,
 )
 from bmepipe.site import Site
-from bmepipe.study import FatSuppression, Role, SequenceClass, Series, Study, Weighting
+from bmepipe.study import (
+    FatSuppression,
+    Role,
+    SequenceClass,
+    Series,
+    Study,
+    Weighting,
+    label,
+)
 from bmepipe.volume import overlap
 
 MIN_SLICES = 3
@@ -111,17 +119,6 @@ def find_series(study: Study, name: str) -> Series:
     raise SeriesNotFound(
         f"a series among {known} (or a SeriesInstanceUID)", came, "see `bmepipe series STUDY`"
     )
-
-
-def label(series: Series) -> str:
-    """Return how a series is called in messages: its number, part and description.
-
-    >>> label(Series("1.2", (), number=3, description="SAG T1"))
-    "3 'SAG T1'"
-    """
-    part = f"#{series.part}" if series.parts > 1 else ""
-    number = series.uid if series.number is None else series.number
-    return f"{number}{part} '{series.description[:60]}'"
 
 
 def why_not(

@@ -11,6 +11,7 @@ from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.parts import large_parts
 from bmepipe.analysis.reference import present_labels
 from bmepipe.analysis.shading import robust_centre
+from bmepipe.analysis.tissue import is_tissue
 from bmepipe.errors import ImplausibleImage
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
@@ -137,8 +138,7 @@ def marrow_rank(volume: Volume, bones: Volume) -> float:
 
 def tissue(volume: Volume, bones: Volume) -> NDArray:
     """Return the signal outside the bones above a tenth of the image's 99th percentile."""
-    data = volume.data
-    return data[(bones.data == 0) & (data > 0.1 * np.percentile(data, 99))]
+    return volume.data[(bones.data == 0) & is_tissue(volume.data)]
 
 
 def suppression_failure(pair: Pair, bones: Volume) -> NDArray[np.bool_]:

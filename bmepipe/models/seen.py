@@ -76,7 +76,7 @@ def _misses_bone(t1: Volume, t2fs: Volume, seen: Seen) -> bool:
     return bool(np.count_nonzero(bone & without) > MISSED_BONE * np.count_nonzero(bone))
 
 
-def within(seen: Seen, where: NDArray[np.bool_]) -> Seen:
+def seen_within(seen: Seen, where: NDArray[np.bool_]) -> Seen:
     """Return what is seen as if the scan covered only `where`.
 
     Parameters
@@ -87,9 +87,15 @@ def within(seen: Seen, where: NDArray[np.bool_]) -> Seen:
     import torch
 
     mask = torch.from_numpy(where)
-    probabilities = seen.probabilities * mask
-    probabilities[:, 0] += (~mask).float()
+    probabilities = _background_outside(mask, seen.probabilities)
     return replace(seen, inside=seen.inside & where, probabilities=probabilities)
+
+
+def _background_outside(mask: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities with nothing but background outside a mask."""
+    kept = probabilities * mask
+    kept[:, 0] += (~mask).float()
+    return kept
 
 
 def volumes_of(pair: Pair) -> list[Volume]:
@@ -122,8 +128,7 @@ def predict(
         [normalise(torch.from_numpy(s).clamp(min=0), mask, flatten=bundle.flatten) for s in signals]
     )
     with torch.inference_mode():
-        probabilities = bundle.network(batch[:, None]).softmax(1) * mask
-        probabilities[:, 0] += (~mask).float()
+        probabilities = _background_outside(mask, bundle.network(batch[:, None]).softmax(1))
         beside = probabilities[:, len(bundle.labels) + 1 :].sum(1)
         probabilities = probabilities[:, : len(bundle.labels) + 1].contiguous()
         probabilities[:, 0] += beside

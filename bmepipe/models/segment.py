@@ -23,7 +23,7 @@ from bmepipe.models.bundle import Bundle, bundle_of
 from bmepipe.models.network import flattened
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network
-from bmepipe.models.seen import Seen, look, volumes_of, within
+from bmepipe.models.seen import Seen, look, seen_within, volumes_of
 from bmepipe.site import SIDES, Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
@@ -84,7 +84,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     right[middle:] = True
     labels = np.zeros(pair.grid.shape, np.uint8)
     for side, where in (("right", right), ("left", ~right)):
-        own = _one_side(pair, site, bundle, within(seen, where))
+        own = _one_side(pair, site, bundle, seen_within(seen, where))
         free = (own > 0) & (labels == 0)
         labels[free] = own[free] + SIDES[side]
     return pair.t2fs.with_data(labels)
