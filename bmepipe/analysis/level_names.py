@@ -5,12 +5,15 @@ Arrays are indexed along the patient's axes: right, front, up.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.column import LUMBAR, Column, heights_mm, least_step_mm, sizes_of
+
+LEAST_STEPS = 3  # that tell what is usual
 
 
 def is_anchored(
@@ -55,6 +58,7 @@ def name_levels(
     )
     named: dict[int, str] = {}
     sizes = np.bincount(bodies.ravel())
+    most_mm = _most_step(order, heights, sizes, spacing_mm, column)
     below, last = None, top
     for n in order:
         step_mm = sign * heights[n] - last
@@ -64,7 +68,8 @@ def name_levels(
                 below, last = n, sign * heights[n]
             continue
         count = len(set(named.values()))
-        if step_mm > column.most_step_mm or count == len(column.names):
+        most = column.most_step_mm if below is None else most_mm
+        if step_mm > most or count == len(column.names):
             break
         named[n] = column.names[count]
         below, last = n, sign * heights[n]
@@ -93,6 +98,28 @@ def _least_step(
 ) -> float:
     """Return how far apart two bodies lie at least: what is nearer are pieces of one."""
     return least_step_mm(int(max(sizes[one], sizes[other])), spacing_mm, column)
+
+
+def _most_step(
+    order: Sequence[int],
+    heights: Mapping[int, float],
+    sizes: NDArray[np.intp],
+    spacing_mm: float,
+    column: Column,
+) -> float:
+    """Return how far apart two neighbours lie at most: farther, and a vertebra was not found.
+
+    Small necks have steps of 14 mm: two of them are no longer than one of a tall neck.
+    """
+    steps_mm = [
+        step
+        for one, next_one in itertools.pairwise(order)
+        if (step := abs(heights[next_one] - heights[one]))
+        >= _least_step(one, next_one, sizes, spacing_mm, column)
+    ]
+    if len(steps_mm) < LEAST_STEPS:
+        return column.most_step_mm
+    return min(column.most_step_mm, column.most_step_share * float(np.median(steps_mm)))
 
 
 def numbered_beyond(

@@ -23,6 +23,7 @@ from bmepipe.models.bundle import Bundle, bundle_of
 from bmepipe.models.network import flattened
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network
+from bmepipe.models.second_look import look_again
 from bmepipe.models.seen import Seen, look, seen_within, volumes_of
 from bmepipe.site import SIDES, Site
 from bmepipe.study import Pair
@@ -76,7 +77,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     NoBonesFound
         If no bone of a plausible volume was found; never an empty label map.
     """
-    seen = seen or look(volumes_of(pair), bundle)
+    seen = look_again(seen or look(volumes_of(pair), bundle), bundle)
     middle = _middle(seen, site, bundle)
     if middle is None:
         return pair.t2fs.with_data(_one_side(pair, site, bundle, seen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmepipe.analysis.hidden import believed_by_half, may_be_edema
+from bmepipe.analysis.hidden import believed_by_half, hidden_bone, may_be_edema
 from bmepipe.analysis.likeness import sharpened
 
 SHAPE = (40, 36, 28)
@@ -65,3 +65,54 @@ def test_half_is_enough_for_a_border_there_and_only_there() -> None:
     assert bone[3] > 0.9
     np.testing.assert_allclose(new[1] / new[2], 3, rtol=1e-5)
     np.testing.assert_allclose(new.sum(0), 1, atol=1e-6)
+
+
+def two_bones() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two bones of different kinds with a joint of 4 voxels between; (background, kinds), bright.
+
+    A lesion fills the right third of the first, up to its surface, and hides it.
+    """
+    first, second = np.zeros((2, 3, *SHAPE), np.float32)
+    first[1, 4:16, 6:30, 4:24] = 0.97
+    first[2, 20:36, 6:30, 4:24] = 0.97
+    second[:] = first
+    first[1, 12:16, 8:28, 6:22] = 0.05
+    bright = first[1] == np.float32(0.05)
+    for probability in (first, second):
+        probability[0] = 1 - probability[1:].sum(0)
+    return first, second, bright
+
+
+def test_a_lesion_that_hides_its_bone_is_seen_where_it_is_dimmed() -> None:
+    first, second, bright = two_bones()
+    hidden = hidden_bone(first, second, bright)
+    assert hidden[bright].all()
+    assert not hidden[~bright].any()
+
+
+def test_what_lies_between_two_bones_is_no_lesion() -> None:
+    first, second, _ = two_bones()
+    joint = np.zeros(SHAPE, bool)
+    joint[16:20, 6:30, 4:24] = True
+    second[1][joint], second[0][joint] = 0.95, 0.05
+    hidden = hidden_bone(first, second, joint)
+    assert not hidden.any()
+
+
+def test_what_was_not_dimmed_is_no_lesion() -> None:
+    first, second, bright = two_bones()
+    assert not hidden_bone(first, second, np.zeros(SHAPE, bool)).any()
+    third = bright & (np.arange(SHAPE[0]) < 14)[:, None, None]
+    assert not hidden_bone(first, second, third).any()
+
+
+def test_a_second_look_that_is_not_sure_tells_nothing() -> None:
+    first, second, bright = two_bones()
+    second[1][bright], second[0][bright] = 0.85, 0.15
+    assert not hidden_bone(first, second, bright).any()
+
+
+def test_bright_bone_of_which_the_network_was_half_sure_is_certain() -> None:
+    first, second, bright = two_bones()
+    first[1][bright], first[0][bright] = 0.55, 0.45
+    assert hidden_bone(first, second, bright)[bright].all()

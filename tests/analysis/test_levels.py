@@ -290,6 +290,20 @@ def test_cervical_levels_are_counted_down_from_the_axis() -> None:
         assert labels[14, 15, 60 - 9 * n + 3] == numbers[name], name
 
 
+def test_in_a_small_neck_a_missing_vertebra_is_noticed() -> None:
+    """Two of its steps are as long as one of a tall neck: C6 was called C5 without a word."""
+    site = load_site("cervical")
+    kinds = np.zeros((30, 30, 90), np.uint8)
+    kinds[10:20, 12:20, 70:82] = 9
+    for n in (0, 1, 3, 4, 5, 6):  # 13 mm apart at a spacing of 2 mm; C5 was not found
+        z = 62 - 13 * n // 2
+        kinds[10:19, 12:20, z : z + 4] = 5
+    labels = site_bones(kinds, NAMES | {9: "axis"}, site, STEP_MM)
+    names = {bone.label: bone.name for bone in site.bones}
+    found = [names[labels[14, 15, 62 - 13 * n // 2 + 2]] for n in (0, 1, 3, 4, 5, 6)]
+    assert found == ["C3", "C4", "vertebra_1", "vertebra_2", "vertebra_3", "vertebra_4"]
+
+
 def test_without_the_axis_cervical_levels_are_unknown() -> None:
     site = load_site("cervical")
     labels = site_bones(neck(with_axis=False), NAMES | {9: "axis"}, site, STEP_MM)

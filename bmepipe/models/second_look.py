@@ -1,0 +1,79 @@
+"""A second look at a fat-suppressed series that is alone: bone that intense edema hides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmepipe.analysis.hidden import CORE, LEAST_CORE_VOXELS, hidden_bone
+from bmepipe.analysis.shading import fit_shading, robust_centre
+from bmepipe.models.seen import Seen, predict
+from bmepipe.volume import Grid, Volume
+
+if TYPE_CHECKING:
+    from bmepipe.models.bundle import Bundle
+
+# Signal over the marrow's, all above it is cut down to it. Of 21 phantoms without a T1, with 1.3
+# fluid beside a patella became bone (its Dice 0.91 to 0.88); with 1.6 less of a sacrum's edema was
+# found.
+DIMMED_TO = 1.45
+
+
+def look_again(seen: Seen, bundle: Bundle) -> Seen:
+    """Return what is seen with bone added that edema hid from the network.
+
+    Intense edema of half a vertebral body was taken for a disc, and with it all that it would have
+    told. With everything brighter than marrow cut down to hardly more the network sees a bone like
+    any other, but also fluid and muscle as if they were marrow: only what `hidden_bone` believes is
+    taken. Where a T1 is seen too it shows the bone.
+
+    Parameters
+    ----------
+    seen : Seen
+    bundle : Bundle
+    """
+    import torch
+
+    if len(seen.signals) > 1:
+        return seen
+    signal, first = seen.signals[0], seen.probabilities[0]
+    level = marrow_level(signal, first.numpy(), bundle.spacing_mm)
+    if level is None:
+        return seen
+    dimmed = np.minimum(signal, DIMMED_TO * level)
+    second = predict(bundle, [dimmed], seen.inside)[0]
+    hidden = hidden_bone(first.numpy(), second.numpy(), signal > DIMMED_TO * level)
+    probability = torch.where(torch.from_numpy(hidden), second, first)
+    return replace(seen, probabilities=probability[None])
+
+
+def marrow_level(
+    signal: NDArray[np.float32], probability: NDArray[np.float32], spacing_mm: float
+) -> NDArray[np.float32] | None:
+    """Return the signal that normal marrow would have everywhere; None with too little bone.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (x, y, z)
+    probability : ndarray of float32, shape (kinds + 1, x, y, z)
+        0 is background.
+    spacing_mm : float
+        Isotropic.
+
+    Returns
+    -------
+    ndarray of float32, shape (x, y, z), or None
+        With the coil's shading, which beyond the bones stays within what it is in them.
+    """
+    core = (1 - probability[0] > CORE) & (signal > 0)
+    if np.count_nonzero(core) < LEAST_CORE_VOXELS:
+        return None
+    kinds = probability.argmax(0).astype(np.uint8)
+    grid = Grid(signal.shape, np.diag([spacing_mm] * 3 + [1.0]))
+    shading = fit_shading(signal, Volume(kinds, grid), core)
+    factor = shading(np.indices(signal.shape).reshape(3, -1).T).reshape(signal.shape)
+    factor = factor.clip(factor[core].min(), factor[core].max())
+    return np.asarray(factor * robust_centre(signal[core] / factor[core]), np.float32)
