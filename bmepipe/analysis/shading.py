@@ -20,6 +20,9 @@ from bmepipe.volume import Grid, Volume
 # between it counts in part, so that a slightly other outline does not change all bones' shading.
 MORE_EVEN, AS_EVEN, LESS_EVEN = 0.9, 1.0, 1.1
 MORE_EVEN_ALL, AS_EVEN_ALL = 0.65, 0.8
+# How much more the bones' own levels may differ under a shading that is right: one that followed
+# failing fat suppression in a humerus made the clavicle beside it three times as bright as normal.
+AS_ALIKE, LESS_ALIKE, ALIKE = 1.5, 2.5, 0.03
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
@@ -79,12 +82,15 @@ def best_shading(
     if not fitted.any():
         return fit_shading(guide, bones, fitted)
     own, guided = (fit_shading(image, bones, fitted) for image in (signal, guide))
-    dark, whole = _evenness(signal, bones, fitted, own) / _evenness(signal, bones, fitted, guided)
+    dark, whole, unlike = _evenness(signal, bones, fitted, own) / _evenness(
+        signal, bones, fitted, guided
+    )
     share = max(
         np.interp(dark, (MORE_EVEN, AS_EVEN), (1.0, 0.0)),
         np.interp(whole, (MORE_EVEN_ALL, AS_EVEN_ALL), (1.0, 0.0))
         * np.interp(dark, (AS_EVEN, LESS_EVEN), (1.0, 0.0)),
     )
+    share *= np.interp(unlike, (AS_ALIKE, LESS_ALIKE), (1.0, 0.0))
     between = (1 - share) * guided.coefficients + share * own.coefficients
     return replace(guided, coefficients=between)  # both were fitted to the same voxels
 
@@ -92,10 +98,11 @@ def best_shading(
 def _evenness(
     signal: NDArray, bones: Volume, fitted: NDArray[np.bool_], shading: Shading
 ) -> NDArray[np.float64]:
-    """Return the spread of marrow under a shading: of its dark side, to the centre, and of all.
+    """Return the spread of marrow under a shading: its dark side's, that of all, and between bones.
 
-    The first is the median over the bones. The second is their mean by volume: a gradient shows in
-    the largest bones, a sacrum under a surface coil before all.
+    The first, to the centre, is the median over the bones. The second is their mean by volume: a
+    gradient shows in the largest bones, a sacrum under a surface coil before all. The third is that
+    of the bones' centres, by volume, at least `ALIKE`.
     """
     counts = np.bincount(bones.data[fitted])
     labels = np.flatnonzero(counts)
@@ -105,9 +112,13 @@ def _evenness(
         centre, spread = _level(values)
         log = np.log(np.maximum(values, 1e-6 * centre))
         mad = 1.4826 * float(np.median(np.abs(log - np.median(log))))
-        spreads.append((spread / centre, max(mad, 0.02)))
-    dark, whole = np.transpose(spreads)
-    return np.array([np.median(dark), np.average(whole, weights=counts[labels])])
+        spreads.append((spread / centre, max(mad, 0.02), np.log(centre)))
+    dark, whole, level = np.transpose(spreads)
+    weights = counts[labels]
+    between = np.sqrt(
+        np.average((level - np.average(level, weights=weights)) ** 2, weights=weights)
+    )
+    return np.array([np.median(dark), np.average(whole, weights=weights), max(between, ALIKE)])
 
 
 def level_of(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bmepipe.analysis.bodies import split_vertebrae
+from bmepipe.analysis.column import Column
 from bmepipe.analysis.hidden import CORE, LEAST_CORE_VOXELS, hidden_bone
+from bmepipe.analysis.hidden_bodies import hidden_bodies
 from bmepipe.analysis.shading import fit_shading, robust_centre
 from bmepipe.models.seen import Seen, predict
 from bmepipe.volume import Grid, Volume
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 DIMMED_TO = 1.45
 
 
-def look_again(seen: Seen, bundle: Bundle) -> Seen:
+def look_again(seen: Seen, bundle: Bundle, column: Column | None = None) -> Seen:
     """Return what is seen with bone added that edema hid from the network.
 
     Intense edema of half a vertebral body was taken for a disc, and with it all that it would have
@@ -34,6 +37,8 @@ def look_again(seen: Seen, bundle: Bundle) -> Seen:
     ----------
     seen : Seen
     bundle : Bundle
+    column : Column, optional
+        Of a spine: a body that only the second look shows, between two of the first, counts.
     """
     import torch
 
@@ -45,9 +50,20 @@ def look_again(seen: Seen, bundle: Bundle) -> Seen:
         return seen
     dimmed = np.minimum(signal, DIMMED_TO * level)
     second = predict(bundle, [dimmed], seen.inside)[0]
-    hidden = hidden_bone(first.numpy(), second.numpy(), signal > DIMMED_TO * level)
+    bright = signal > DIMMED_TO * level
+    hidden = hidden_bone(first.numpy(), second.numpy(), bright)
+    if column is not None:
+        once, again = (_bodies(one, bundle, column) for one in (first.numpy(), second.numpy()))
+        hidden |= hidden_bodies(once, again, bright, bundle.spacing_mm, column)
     probability = torch.where(torch.from_numpy(hidden), second, first)
     return replace(seen, probabilities=probability[None])
+
+
+def _bodies(probability: NDArray[np.float32], bundle: Bundle, column: Column) -> NDArray[np.int32]:
+    """Return the vertebral bodies as `split_vertebrae` does."""
+    kind = next((kind for kind, name in bundle.labels.items() if name == "vertebra"), None)
+    vertebrae = probability.argmax(0) == kind
+    return split_vertebrae(vertebrae, bundle.spacing_mm, probability.max(0), column)
 
 
 def marrow_level(

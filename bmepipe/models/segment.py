@@ -77,7 +77,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     NoBonesFound
         If no bone of a plausible volume was found; never an empty label map.
     """
-    seen = look_again(seen or look(volumes_of(pair), bundle), bundle)
+    seen = look_again(seen or look(volumes_of(pair), bundle), bundle, column_of(site))
     middle = _middle(seen, site, bundle)
     if middle is None:
         return pair.t2fs.with_data(_one_side(pair, site, bundle, seen))

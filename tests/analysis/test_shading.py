@@ -56,3 +56,21 @@ def test_a_gradient_that_only_the_largest_bone_shows_is_followed():
     signal = t2fs[labels == 5] / factor
     low, high = (along + 0 * t2fs)[labels == 5] == 0, (along + 0 * t2fs)[labels == 5] == 1
     assert np.median(signal[high]) / np.median(signal[low]) < 1.3
+
+
+def test_a_shading_that_makes_bones_unlike_is_not_believed():
+    # Fat suppression fails in the large bone towards a small one beside it, which is normal.
+    rng = np.random.default_rng(3)
+    grid = Grid((64, 24, 12), np.diag([2.0, 1.5, 3.0, 1.0]))
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[2:44, 4:20] = 1
+    labels[48:54, 4:20] = 2
+    labels[56:62, 4:20] = 3
+    failing = np.clip((np.arange(64) - 10) / 32, 0, 1)[:, None, None] * (labels == 1)
+    t1 = 400 + rng.normal(0, 20, grid.shape)
+    t2fs = (100 + rng.normal(0, 12, grid.shape)) * np.exp(1.2 * failing)
+    factor = best_shading(t2fs, t1, Volume(labels, grid), labels > 0)
+    signal = {n: t2fs[labels == n] / factor(np.argwhere(labels == n)) for n in (1, 2, 3)}
+    normal = np.median(signal[1][failing[labels == 1] == 0])
+    for small in (2, 3):
+        assert np.median(signal[small]) / normal == pytest.approx(1.0, abs=0.15)

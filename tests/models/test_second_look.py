@@ -59,3 +59,14 @@ def test_the_level_of_marrow_follows_the_coil_and_not_the_edema() -> None:
     level = marrow_level(signal, probability, 2.0)
     assert level is not None
     np.testing.assert_allclose(level[:, :, 5:55], 100 * coil[:, :, 5:55], rtol=0.1)
+
+
+def test_a_neck_keeps_the_body_that_edema_hides() -> None:
+    """C5 was lost with its edema, and C6 had its name."""
+    protocol = replace(site_protocol("cervical"), matrix=256, pixel_mm=0.9)
+    phantom = make_phantom("cervical", 6, protocol=protocol)
+    site = load_site("cervical")
+    bones = bone_model(Pair(phantom.t2fs, None, SequenceClass.STIR), site)
+    lesion = phantom.edema.data
+    (label,) = np.unique(phantom.bones.data[lesion & (phantom.bones.data > 0)])
+    assert np.mean(bones.data[lesion] == label) > 0.9
