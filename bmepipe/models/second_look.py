@@ -12,6 +12,7 @@ from bmepipe.analysis.bodies import split_vertebrae
 from bmepipe.analysis.column import Column
 from bmepipe.analysis.hidden import CORE, LEAST_CORE_VOXELS, hidden_bone
 from bmepipe.analysis.hidden_bodies import hidden_bodies
+from bmepipe.analysis.region import around
 from bmepipe.analysis.shading import fit_shading, robust_centre
 from bmepipe.models.seen import Seen, predict
 from bmepipe.volume import Grid, Volume
@@ -53,17 +54,33 @@ def look_again(seen: Seen, bundle: Bundle, column: Column | None = None) -> Seen
     bright = signal > DIMMED_TO * level
     hidden = hidden_bone(first.numpy(), second.numpy(), bright)
     if column is not None:
-        once, again = (_bodies(one, bundle, column) for one in (first.numpy(), second.numpy()))
-        hidden |= hidden_bodies(once, again, bright, bundle.spacing_mm, column)
+        hidden |= _hidden_bodies(first.numpy(), second.numpy(), bright, bundle, column)
     probability = torch.where(torch.from_numpy(hidden), second, first)
     return replace(seen, probabilities=probability[None])
 
 
-def _bodies(probability: NDArray[np.float32], bundle: Bundle, column: Column) -> NDArray[np.int32]:
-    """Return the vertebral bodies as `split_vertebrae` does."""
+def _hidden_bodies(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    bright: NDArray[np.bool_],
+    bundle: Bundle,
+    column: Column,
+) -> NDArray[np.bool_]:
+    """Return the vertebral bodies that only the second probability shows, as `hidden_bodies`."""
     kind = next((kind for kind, name in bundle.labels.items() if name == "vertebra"), None)
-    vertebrae = probability.argmax(0) == kind
-    return split_vertebrae(vertebrae, bundle.spacing_mm, probability.max(0), column)
+    looks = [(one.argmax(0) == kind, one) for one in (first, second)]
+    hidden = np.zeros(bright.shape, bool)
+    if not all(vertebrae.any() for vertebrae, _ in looks):
+        return hidden
+    box = around(looks[0][0] | looks[1][0], [1, 1, 1])
+    once, again = (
+        split_vertebrae(
+            vertebrae[box], bundle.spacing_mm, probability[(slice(None), *box)].max(0), column
+        )
+        for vertebrae, probability in looks
+    )
+    hidden[box] = hidden_bodies(once, again, bright[box], bundle.spacing_mm, column)
+    return hidden
 
 
 def marrow_level(
