@@ -84,10 +84,17 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     right = np.zeros(seen.inside.shape, bool)
     right[middle:] = True
     labels = np.zeros(pair.grid.shape, np.uint8)
+    refused: NoBonesFound | None = None
     for side, where in (("right", right), ("left", ~right)):
-        own = _one_side(pair, site, bundle, seen_within(seen, where))
+        try:
+            own = _one_side(pair, site, bundle, seen_within(seen, where))
+        except NoBonesFound as why:  # the other side is there; the notes name what this one lacks
+            refused = why
+            continue
         free = (own > 0) & (labels == 0)
         labels[free] = own[free] + SIDES[side]
+    if refused is not None and not labels.any():
+        raise refused
     return pair.t2fs.with_data(labels)
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bmepipe.analysis.labels import missing_note
 from bmepipe.bones import bone_model
+from bmepipe.errors import NoBonesFound
+from bmepipe.models.bundle import bundle_of
+from bmepipe.models.seen import Seen, look, volumes_of
+from bmepipe.models.segment import segment_bones
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
 from bmepipe.pipeline import analyse
 from bmepipe.result import EdemaResult
-from bmepipe.site import load_site
+from bmepipe.site import both_sides, load_site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Grid, Volume
 
@@ -73,3 +80,32 @@ def test_edema_of_either_knee_is_measured_on_its_side(
         own, real = result.bones.data[at] == label, truth[at] == 1
         assert 2 * np.count_nonzero(own & real) / (own.sum() + real.sum()) > 0.9
     assert any("Both sides are in view" in note for note in result.notes)
+
+
+def doubted(seen: Seen, where: NDArray[np.bool_]) -> Seen:
+    """The same, with no bone more probable than 0.55 in a part."""
+    import torch
+
+    probability = seen.probabilities.clone()
+    mask = torch.from_numpy(where)
+    share = torch.where(mask, 0.55 / probability[:, 1:].sum(1).clamp(min=0.55), 1.0)
+    probability[:, 1:] *= share[:, None]
+    probability[:, 0] = 1 - probability[:, 1:].sum(1)
+    return replace(seen, probabilities=probability)
+
+
+def test_a_side_without_bone_to_be_believed_does_not_cost_the_other(
+    sick: Phantom, healthy: Phantom
+) -> None:
+    site = load_site("knee")
+    pair, _ = side_by_side(sick, healthy)
+    bundle = bundle_of(site)
+    seen = look(volumes_of(pair), bundle)
+    right = np.zeros(seen.inside.shape, bool)
+    right[right.shape[0] // 2 :] = True
+    bones = segment_bones(pair, site, bundle, doubted(seen, right))
+    assert set(np.unique(bones.data)) == {0, 21, 22, 23, 24}
+    (note,) = missing_note(bones, both_sides(site))
+    assert "femur_right, tibia_right, patella_right" in note
+    with pytest.raises(NoBonesFound, match=r"confidence 0\.5"):
+        segment_bones(pair, site, bundle, doubted(seen, right | ~right))
