@@ -22,7 +22,7 @@ MORE_EVEN, AS_EVEN, LESS_EVEN = 0.9, 1.0, 1.1
 MORE_EVEN_ALL, AS_EVEN_ALL = 0.65, 0.8
 # How much more the bones' own levels may differ under a shading that is right: one that followed
 # failing fat suppression in a humerus made the clavicle beside it three times as bright as normal.
-AS_ALIKE, LESS_ALIKE, ALIKE = 1.5, 2.5, 0.03
+AS_ALIKE, LESS_ALIKE, ALIKE = 2.5, 4.0, 0.03
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
