@@ -66,8 +66,8 @@ class Column:
 
 # Steps: the smallest adult's lumbar bodies are 25 mm apart, the tallest's 42; cervical ones 14 to
 # 25. Of lumbar and lower thoracic bodies in six scans a step is 0.9 to 1.1 of the edge of a cube as
-# large as the body, whose halves lie half of that apart. In those and in 16 phantoms a step is 0.74
-# to 1.23 of the column's median; over a vertebra that was not found, 1.42 and 1.68.
+# large as the body, whose halves lie half of that apart. In five scans and 16 phantoms a step is
+# 0.74 to 1.23 of the column's median; over a vertebra that was not found, 1.42 and 1.68.
 LUMBAR = Column(
     names=("L5", "L4", "L3", "L2", "L1", *(f"T{n}" for n in range(12, 0, -1))),
     anchor="sacrum",
