@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bmepipe.analysis.region import widen
+
 CORE = 0.8  # probability above which a voxel tells how bright bone is
 LEAST_CORE_VOXELS = 200
 # Signal over the bone's. Muscle has 0.55 of red marrow on T1 and 1.65 of it on STIR, 0.34 of yellow
@@ -133,10 +135,10 @@ def _enclosed(
     pieces, count = ndimage.label(mask)
     kept = ndimage.mean(bright, pieces, range(count + 1)) >= LEAST_BRIGHT
     for piece, box in enumerate(ndimage.find_objects(pieces), start=1):
-        around = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in box)
-        own = pieces[around] == piece
+        wide = widen(box, (1, 1, 1), mask.shape)
+        own = pieces[wide] == piece
         ring = ndimage.binary_dilation(own) & ~own
-        most = np.bincount(own_kind[around][own]).argmax()
-        kept[piece] &= np.mean(kind[around][ring] == most) >= LEAST_ENCLOSED
+        most = np.bincount(own_kind[wide][own]).argmax()
+        kept[piece] &= np.mean(kind[wide][ring] == most) >= LEAST_ENCLOSED
     kept[0] = False
     return np.asarray(kept[pieces])

@@ -13,7 +13,7 @@ from bmepipe.analysis.column import Column
 from bmepipe.analysis.hidden import CORE, LEAST_CORE_VOXELS, hidden_bone
 from bmepipe.analysis.hidden_bodies import hidden_bodies
 from bmepipe.analysis.region import around
-from bmepipe.analysis.shading import fit_shading, robust_centre
+from bmepipe.analysis.shading import robust_centre, shading_of_others
 from bmepipe.models.seen import Seen, predict
 from bmepipe.volume import Grid, Volume
 
@@ -48,12 +48,12 @@ def look_again(seen: Seen, bundle: Bundle, column: Column | None = None) -> Seen
     level = marrow_level(signal, first.numpy(), bundle.spacing_mm)
     if level is None:
         return seen
-    dimmed = np.minimum(signal, DIMMED_TO * level)
-    second = predict(bundle, [dimmed], seen.inside)[0]
-    bright = signal > DIMMED_TO * level
-    hidden = hidden_bone(first.numpy(), second.numpy(), bright)
+    limit = DIMMED_TO * level
+    second = predict(bundle, [np.minimum(signal, limit)], seen.inside)[0]
+    once, again, bright = first.numpy(), second.numpy(), signal > limit
+    hidden = hidden_bone(once, again, bright)
     if column is not None:
-        hidden |= _hidden_bodies(first.numpy(), second.numpy(), bright, bundle, column)
+        hidden |= _hidden_bodies(once, again, bright, bundle, column)
     probability = torch.where(torch.from_numpy(hidden), second, first)
     return replace(seen, probabilities=probability[None])
 
@@ -105,7 +105,6 @@ def marrow_level(
         return None
     kinds = probability.argmax(0).astype(np.uint8)
     grid = Grid(signal.shape, np.diag([spacing_mm] * 3 + [1.0]))
-    shading = fit_shading(signal, Volume(kinds, grid), core)
+    shading = shading_of_others(signal, Volume(kinds, grid), core, filled=())
     factor = shading(np.indices(signal.shape).reshape(3, -1).T).reshape(signal.shape)
-    factor = factor.clip(factor[core].min(), factor[core].max())
     return np.asarray(factor * robust_centre(signal[core] / factor[core]), np.float32)
