@@ -14,6 +14,7 @@ from bmepipe.analysis.decide import decide
 from bmepipe.analysis.labels import missing_note
 from bmepipe.analysis.levels import bodies_note, level_notes, small_notes
 from bmepipe.analysis.marrow import normal_marrow
+from bmepipe.analysis.measurable import unmeasurable, without_unmeasurable
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.pairing import Choice, choose_pair
 from bmepipe.analysis.quality import assess
@@ -141,6 +142,9 @@ def analyse(
             untold_note(found.untold, bones, site, with_t1=pair.t1 is not None),
         )
     with watch.stage("measure"):
+        found = without_unmeasurable(
+            found, unmeasurable(pair, bones, assessable, found), bones, site
+        )
         rows = measure(case, pair, bones, assessable, probability, found, site)
     return EdemaResult(
         case=case,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bmepipe.errors import GridMismatch, ImplausibleImage
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+CLEARLY_WIDER = 1.5
 _AXIS_NAMES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -111,9 +112,18 @@ class Grid:
 
     @cached_property
     def slice_axis(self) -> int:
-        """Index of the axis across the slices: the one with the widest spacing, k on a tie."""
-        spacing = np.round(self.spacing_mm, 3)
-        return int(2 - np.argmax(spacing[::-1]))
+        """Index of the axis across the slices: k, unless another spacing is clearly wider.
+
+        Of a series of slices it is k, also where these are thinner than their pixels; a NIfTI file
+        that was turned may have it elsewhere.
+        """
+        widest = int(np.argmax(self.spacing_mm))
+        return widest if self.spacing_mm[widest] > CLEARLY_WIDER * self.spacing_mm[2] else 2
+
+    @cached_property
+    def is_isotropic(self) -> bool:
+        """Whether no spacing is clearly wider than another: as good in any plane."""
+        return max(self.spacing_mm) <= CLEARLY_WIDER * min(self.spacing_mm)
 
     @cached_property
     def flat_spacing_mm(self) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from bmepipe.analysis.look_alikes import (
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.place import Place
 from bmepipe.analysis.region import Box
-from bmepipe.analysis.vertebra import is_basivertebral, is_vertebra
+from bmepipe.analysis.vertebra import is_any_vertebra, is_basivertebral
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
@@ -113,7 +113,7 @@ def not_asked(
 
 def _vein_of_a_vertebra(mask: NDArray[np.bool_], box: Box, bones: Volume, site: Site) -> str:
     label = bone_of(mask, box, bones)
-    if not is_vertebra(site.bone(label).name):
+    if not is_any_vertebra(site.bone(label).name):
         return ""
     index = np.argwhere(mask) + [part.start for part in box]
     return "basivertebral vein" if is_basivertebral(index, bones, label) else ""

@@ -71,6 +71,8 @@ class Found:
         What the rule alone would have called edema.
     untold : ndarray of bool, optional
         Bone of which nothing can be said without a T1.
+    searched : ndarray of bool, optional
+        Where a lesion can begin; None: anywhere in what can be judged.
     """
 
     edema: Volume
@@ -82,6 +84,7 @@ class Found:
     high: NDArray[np.bool_] | None = None
     vetoed: NDArray[np.bool_] | None = None
     untold: NDArray[np.bool_] | None = None
+    searched: NDArray[np.bool_] | None = None
 
 
 def find_lesions(
@@ -165,6 +168,7 @@ def find_lesions(
         high=parts_touching(high, edema),
         vetoed=painted(rejected, edema.shape, VETO),
         untold=untold_parts(rejected, pair, bones, marrow),
+        searched=marrow.interior & assessable.data,
     )
 
 

@@ -199,7 +199,8 @@ def small_notes(bones: Volume, site: Site) -> tuple[str, ...]:
     if column is None or column.arches:
         return ()
     ml = {name: count * bones.grid.voxel_ml for name, count in _voxels(bones, site).items()}
-    order = [name for name in column.names if name in ml]
+    heights = _heights_mm(bones, site)
+    order = sorted((name for name in ml if is_any_vertebra(name)), key=lambda name: heights[name])
     lines = []
     for below, name, above in zip(order, order[1:], order[2:], strict=False):
         expected = (ml[below] + ml[above]) / 2
@@ -209,6 +210,15 @@ def small_notes(bones: Volume, site: Site) -> tuple[str, ...]:
                 "collapsed, or found in part; what lies beyond its outline is not measured"
             )
     return tuple(lines)
+
+
+def _heights_mm(bones: Volume, site: Site) -> dict[str, float]:
+    """Return how high the middle of each bone that occurs lies, by name."""
+    index = np.nonzero(bones.data)
+    labels = bones.data[index]
+    heights = sum(bones.grid.affine[2, axis] * index[axis] for axis in range(3))
+    sizes, sums = np.bincount(labels, minlength=256), np.bincount(labels, heights, 256)
+    return {b.name: float(sums[b.label] / sizes[b.label]) for b in site.bones if sizes[b.label]}
 
 
 def _voxels(bones: Volume, site: Site) -> dict[str, int]:

@@ -7,14 +7,12 @@ from numpy.typing import NDArray
 
 from bmepipe.analysis.lesions import Found
 from bmepipe.analysis.marrow import Marrow
-from bmepipe.analysis.reference import MIN_MARROW_ML, Reference, present_labels
-from bmepipe.analysis.untold import WHOLE_BONE, untold_bones
+from bmepipe.analysis.measurable import unmeasurable
+from bmepipe.analysis.reference import Reference, present_labels
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Bone, Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
-
-LEAST_ASSESSABLE_PERCENT = 10.0
 
 
 def measure(
@@ -39,36 +37,17 @@ def measure(
     site : Site
     """
     rows = []
-    bright = untold_bones(pair, found.marrow)
+    reasons = unmeasurable(pair, bones, assessable, found)
     for label in present_labels(bones):
         bone = site.bone(label)
         mask = bones.data == label
         bone_ml = float(np.count_nonzero(mask) * bones.grid.voxel_ml)
         judged_ml = float(np.count_nonzero(mask & assessable.data) * bones.grid.voxel_ml)
-        why_not = WHOLE_BONE if label in bright else ""
-        why_not = why_not or unmeasurable(label, bone_ml, judged_ml, found)
-        if why_not:
-            rows.append(_empty_row(case, site, bone, bone_ml, judged_ml, why_not))
+        if label in reasons:
+            rows.append(_empty_row(case, site, bone, bone_ml, judged_ml, reasons[label]))
         else:
             rows.append(_row(case, site, bone, mask, judged_ml, pair, found))
     return tuple(rows)
-
-
-def unmeasurable(label: int, bone_ml: float, judged_ml: float, found: Found) -> str:
-    """Return why a bone cannot be measured; an empty string if it can.
-
-    Examples
-    --------
-    >>> unmeasurable(1, 20.0, 0.0, Found.__new__(Found))
-    'nothing of the bone can be judged'
-    """
-    if judged_ml == 0:
-        return "nothing of the bone can be judged"
-    if 100 * (judged_ml / bone_ml) < LEAST_ASSESSABLE_PERCENT:
-        return f"only {100 * judged_ml / bone_ml:.0f} % of the bone can be judged"
-    if label in found.marrow.unjudged or bone_ml < MIN_MARROW_ML:
-        return f"too little marrow to judge ({bone_ml:.1f} mL of bone)"
-    return ""
 
 
 def _row(

@@ -204,7 +204,8 @@ def _unfit(t1: Series, t2fs: Series) -> str:
         return f"{_NOT_T1}of the other side ({t1.laterality})"
     normals = [g.directions[:, g.slice_axis] for g in (t1.grid, t2fs.grid)]
     between = np.degrees(np.arccos(min(1.0, abs(float(normals[0] @ normals[1])))))
-    if between > _SAME_PLANE_DEG:
+    flat = not (t1.grid.is_isotropic or t2fs.grid.is_isotropic)
+    if flat and between > _SAME_PLANE_DEG:
         return f"{_NOT_T1}{t1.grid.plane}, {between:.0f} degrees from {label(t2fs)}"
     covered = overlap(t2fs.grid, t1.grid)
     if covered < _MIN_OVERLAP:

@@ -20,6 +20,7 @@ from bmepipe.analysis.look_alikes import is_as_dark_as_water
 from bmepipe.analysis.marrow import Marrow
 from bmepipe.analysis.parts import Rejected, pieces_of
 from bmepipe.analysis.quality import left_out
+from bmepipe.analysis.reference import JOINT_SURELY
 from bmepipe.analysis.region import Box, padded, widen
 from bmepipe.site import Site
 from bmepipe.study import Pair, SequenceClass
@@ -85,11 +86,14 @@ def without_untold(
 def untold_bones(pair: Pair, marrow: Marrow) -> tuple[int, ...]:
     """Return the labels of bones that are far brighter than the others as a whole, for any reason.
 
-    They have marrow enough to be judged by themselves, but were judged by the others'.
+    They have marrow enough to be judged by themselves, but were judged by the others'; at a joint
+    not only in part.
     """
     if not is_saturated(pair):
         return ()
-    return tuple(label for label in marrow.borrowed if label in marrow.t2fs.levels)
+    levels = marrow.t2fs.levels
+    least = min((levels[v] for v in levels if v not in marrow.borrowed), default=0.0)
+    return tuple(v for v in marrow.borrowed if levels.get(v, 0.0) > JOINT_SURELY * least)
 
 
 def untold_parts(

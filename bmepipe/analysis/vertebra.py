@@ -19,7 +19,7 @@ MIDDLE = (0.28, 0.72)  # of the body's height; edema at an endplate or corner li
 MOST_REACH = 0.7  # of the body's depth, from its back wall
 BACK_WALL_MM = 4.0
 _WIDTH_MM = 4.0  # of the section of the body that is looked at
-_CONTIGUOUS_MM = 1.5
+_CONTIGUOUS_MM = 1.5  # or a little more than the slices' distance, where that is larger
 
 
 def is_vertebra(name: str) -> bool:
@@ -61,8 +61,9 @@ def is_basivertebral(index: NDArray[np.intp], bones: Volume, label: int) -> bool
     body = grid.to_world(np.argwhere(bones.data == label))
     half = max(_WIDTH_MM, grid.spacing_mm[grid.slice_axis]) / 2
     body = body[np.abs(body[:, 0] - middle[0]) <= half]
-    heights = _run(body[np.abs(body[:, 1] - middle[1]) <= half][:, 2], middle[2])
-    depths = _run(body[np.abs(body[:, 2] - middle[2]) <= half][:, 1], middle[1])
+    gap_mm = max(_CONTIGUOUS_MM, 1.1 * max(grid.spacing_mm))
+    heights = _run(body[np.abs(body[:, 1] - middle[1]) <= half][:, 2], middle[2], gap_mm)
+    depths = _run(body[np.abs(body[:, 2] - middle[2]) <= half][:, 1], middle[1], gap_mm)
     if heights is None or depths is None:
         return False
     height = (middle[2] - heights[0]) / (heights[1] - heights[0])
@@ -71,11 +72,11 @@ def is_basivertebral(index: NDArray[np.intp], bones: Volume, label: int) -> bool
     return bool(MIDDLE[0] < height < MIDDLE[1] and reach < MOST_REACH and at_the_back)
 
 
-def _run(places: NDArray[np.float64], at: float) -> tuple[float, float] | None:
+def _run(places: NDArray[np.float64], at: float, gap_mm: float) -> tuple[float, float] | None:
     """Return the ends of the unbroken run of `places` that holds `at`; None if it has no length."""
     ordered = np.unique(np.round(places, 2))
-    groups = np.split(ordered, np.flatnonzero(np.diff(ordered) > _CONTIGUOUS_MM) + 1)
+    groups = np.split(ordered, np.flatnonzero(np.diff(ordered) > gap_mm) + 1)
     for group in groups:
-        if len(group) > 1 and group[0] - _CONTIGUOUS_MM <= at <= group[-1] + _CONTIGUOUS_MM:
+        if len(group) > 1 and group[0] - gap_mm <= at <= group[-1] + gap_mm:
             return float(group[0]), float(group[-1])
     return None

@@ -141,7 +141,7 @@ def from_network(
     """
     high = values > above
     if not high.any():
-        return (slice(0), slice(0), slice(0)), np.zeros((0, 0, 0), np.float32)
+        return _nowhere()
     array = values
     extents: list[slice] = []
     matrices = []
@@ -150,7 +150,10 @@ def from_network(
             placement.positions_mm(axis), placement.scan_positions_mm(axis), placement.spacing_mm
         )
         inner = _extent(np.any(high, axis=tuple(a for a in range(3) if a != axis)))
-        reached = _extent(np.any(matrix[:, inner], axis=1))
+        rows = np.any(matrix[:, inner], axis=1)
+        if not rows.any():  # it lies between two slices of the scan
+            return _nowhere()
+        reached = _extent(rows)
         filled = slice(max(inner.start - 1, 0), inner.stop + 1)  # what is interpolated from
         array = array[tuple(filled if a == axis else slice(None) for a in range(3))]
         matrices.append(matrix[reached, filled])
@@ -165,6 +168,10 @@ def from_network(
     order = np.argsort(placement.axes)
     i, j, k = (extents[a] for a in order)
     return (i, j, k), np.ascontiguousarray(array.transpose(order))
+
+
+def _nowhere() -> tuple[tuple[slice, slice, slice], NDArray[np.float32]]:
+    return (slice(0), slice(0), slice(0)), np.zeros((0, 0, 0), np.float32)
 
 
 def _extent(flags: NDArray[np.bool_]) -> slice:

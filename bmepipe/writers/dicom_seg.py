@@ -21,6 +21,7 @@ from bmepipe.writers.dicom_source import (
     side,
     source_headers,
 )
+from bmepipe.writers.summary import bones_given
 
 if TYPE_CHECKING:
     from highdicom import Volume as DicomVolume
@@ -104,7 +105,7 @@ def describe(result: EdemaResult, segment: Segment) -> SegmentDescription:
     from pydicom.sr.coding import Code
 
     bone = Code(segment.bone.snomed_code, "SCT", segment.bone.snomed_meaning)
-    given = not segment.is_edema and not result.provenance.models
+    given = not segment.is_edema and bones_given(result)
     described = SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.label,
@@ -117,7 +118,7 @@ def describe(result: EdemaResult, segment: Segment) -> SegmentDescription:
             name="bmepipe: bones given by the user" if given else "bmepipe",
             version=result.provenance.version,
             family=codes.DCM.ArtificialIntelligence
-            if result.provenance.models
+            if result.provenance.models and not given
             else codes.CID7162.HistogramAnalysis,
         ),
         tracking_uid=segment.tracking_uid,

@@ -208,11 +208,12 @@ def origin(result: EdemaResult) -> str:
     ]
     versions = [f"{name} {version}" for name, version in made.software.items()]
     models = [f"{name}: sha256 {sha256}" for name, sha256 in made.models.items()]
+    given = ["no bone model: the bones were given"] if summary.bones_given(result) else []
     times = [f"{name} {seconds:.1f} s" for name, seconds in made.stage_seconds.items()]
     return "".join(
         [
             f"<p>bmepipe {escape(made.version)}, detector {escape(made.detector)}.</p>",
-            bullets(models or ["no bone model: the bones were given"]),
+            bullets([*models, *given]),
             _details("All series", table(("No.", "Description", "Role", "Files", "Why"), rows)),
             _details("Versions", f"<p>{escape(', '.join(versions)) or '-'}</p>"),
             _details("Times", f"<p>{escape(', '.join(times)) or '-'}</p>"),

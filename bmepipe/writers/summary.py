@@ -175,12 +175,18 @@ def origin_lines(result: EdemaResult) -> list[str]:
     """Return how the result came about: program, detector, models, grid."""
     origin = result.provenance
     models = [f"{name} {sha256[:12]}" for name, sha256 in origin.models.items()]
+    made_by = f"models {', '.join(models)}" if models else "no model"
     spacing = " x ".join(f"{mm:.2f}" for mm in result.pair.grid.spacing_mm)
     return [
         f"bmepipe {origin.version}, detector {origin.detector}",
-        f"bone model {', '.join(models)}" if models else "bones as given",
+        f"{made_by}; bones as given" if bones_given(result) else made_by,
         f"{result.pair.grid.plane} slices, voxels {spacing} mm",
     ]
+
+
+def bones_given(result: EdemaResult) -> bool:
+    """Say whether the bones are the user's own, not of the site's model."""
+    return result.site.model not in result.provenance.models
 
 
 def telling_slices(layers: Layers, per_bone: int) -> list[int]:

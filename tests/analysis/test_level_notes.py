@@ -45,11 +45,11 @@ def test_arches_are_said_not_to_be_judged(site: str, bone: str, said: int) -> No
 
 
 def spine(voxels_of: dict[str, int]) -> Volume:
-    """Return a lumbar label map whose bones have so many voxels."""
-    data = np.zeros((30, 10, 10), np.uint8)
+    """Return a lumbar label map whose bones, from below, have so many voxels."""
+    data = np.zeros((10, 10, 30), np.uint8)
     numbers = {bone.name: bone.label for bone in load_site("lumbar").bones}
-    for x, (name, voxels) in enumerate(voxels_of.items()):
-        data[3 * x, :, :].ravel()[:voxels] = numbers[name]
+    for z, (name, voxels) in enumerate(voxels_of.items()):
+        data[:, :, 3 * z].flat[:voxels] = numbers[name]
     return Volume(data, Grid(data.shape, np.diag([1.0, 0.8, 3.0, 1.0])))
 
 
@@ -75,4 +75,6 @@ def test_a_body_far_smaller_than_its_neighbours_is_named() -> None:
     assert "collapsed, or found in part" in line
     assert small_notes(spine(bodies | {"L4": 33}), lumbar) == ()
     assert small_notes(spine({"L5": 40, "L4": 10}), lumbar) == ()  # the field may end there
+    numbered = spine({"vertebra_3": 40, "vertebra_2": 22, "vertebra_1": 36})
+    assert small_notes(numbered, lumbar)[0].startswith("vertebra_2 has ")
     assert small_notes(labelled("knee", "tibia"), load_site("knee")) == ()

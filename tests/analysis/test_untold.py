@@ -49,7 +49,7 @@ def judged(
 ):
     """What is left of what is brighter than half the step, and the reasons against the rest."""
     ones = np.ones(SHAPE, np.float32)
-    signal = Reference(ratio, ones, ones, {1: 1.0, 2: 2.0})
+    signal = Reference(ratio, ones, ones, {1: 2.0, 2: 1.0})
     marrow = Marrow(
         WHOLE, signal, Reference(t1_ratio * ones, ones, ones) if with_t1 else None, borrowed
     )
