@@ -27,7 +27,7 @@ def _column(heading: str, digits: int | None = None, unit: tuple[str, str] | Non
 class BoneMeasurement:
     """One row per bone. Not measurable is None, and `note` says why; it is never 0.
 
-    `bone_ml` is the bone within the field of view; `edema_percent` refers to the assessable marrow;
+    `bone_ml` is the bone within the field of view; `edema_percent` refers to its assessable part;
     `edema_ml_low` and `edema_ml_high` bound the volume; the ratios are the edema's median signal to
     the normal marrow's centre of the same bone.
     """

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -161,3 +162,23 @@ def test_of_two_knees_in_one_study_the_side_asked_for_is_measured(
     assert any(f"the {own} one, as asked for" in note for note in result.notes)
     with pytest.raises(NoUsablePair, match=f"of the {other} side"):
         run_study(tmp_path / "phantom" / "study", tmp_path / "no", replace(TABLES, side=other))
+
+
+def test_one_image_under_two_names_is_refused(knee: Phantom, tmp_path: Path) -> None:
+    for name in ("t1.nii.gz", "t2fs.nii.gz"):
+        nib.save(nib.Nifti1Image(knee.t2fs.data, knee.t2fs.grid.affine), tmp_path / name)
+    settings = RunSettings(
+        "knee", t1=str(tmp_path / "t1.nii.gz"), t2fs=str(tmp_path / "t2fs.nii.gz")
+    )
+    with pytest.raises(NoUsablePair, match="for both"):
+        run_study(None, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_only_the_user_says_to_be_fat_suppressed_is_a_note(
+    knee: Phantom, tmp_path: Path
+) -> None:
+    nib.save(nib.Nifti1Image(knee.t2fs.data, knee.t2fs.grid.affine), tmp_path / "a.nii.gz")
+    settings = RunSettings("knee", t2fs=str(tmp_path / "a.nii.gz"), writers=())
+    notes = run_study(None, tmp_path / "out", settings).notes
+    assert any("is not known to be fat-suppressed" in line for line in notes)

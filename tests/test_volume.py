@@ -14,6 +14,12 @@ from bmepipe.volume import Grid, SliceSource, Volume, require_same_grid
         (([0, -0.5, 0], [0, 0, -0.6], [3, 0, 0]), "PIR", "sagittal"),
         (([-0.5, 0, 0], [0, 0, -0.6], [0, 3, 0]), "LIA", "coronal"),
         (([0.4, 0.3, 0], [-0.3, 0.4, 0.1], [0.1, 0, 3]), "RAS", "axial"),
+        (
+            ([0, -0.7, 0], [0, 0, -0.7], [0.5, 0, 0]),
+            "PIR",
+            "sagittal",
+        ),  # slices thinner than pixels
+        (([3, 0, 0], [0, 0.5, 0], [0, 0, 0.5]), "RAS", "sagittal"),  # a file that was turned
     ],
 )
 def test_orientation_and_plane_of_known_grids(columns, orientation, plane):

@@ -87,13 +87,14 @@ def _of_both(found: Found, drawn: Found, rule: Volume, model: Volume, grid: Grid
     differing = differences(alone, drawn.edema.data, grid)
     if found.untold is not None:
         differing &= ~found.untold
-    by_rule, by_model = (
+    edema = found.edema.data
+    by_rule, rule_only, model_only = (
         float(np.count_nonzero(differing & part) * grid.voxel_ml)
-        for part in (alone, drawn.edema.data)
+        for part in (edema & ~drawn.edema.data, alone & ~edema, drawn.edema.data & ~edema)
     )
     note = (
-        f"rule and network differ: {by_rule:.2f} mL are edema by the rule alone, "
-        f"{by_model:.2f} mL by the network alone"
+        f"rule and network differ: {by_rule:.2f} mL of the edema are so by the rule alone; left "
+        f"out are {rule_only:.2f} mL by the rule alone and {model_only:.2f} mL by the network alone"
     )
     both = mean_probability(rule, model)
     return Decision(

@@ -89,10 +89,11 @@ def choose_pair(
         planes, why = _planes(study, site, candidates)
         places = named_elsewhere(candidates, site)
         chosen = min(candidates, key=lambda s: (places[s.key], _preference(s, study, planes)))
+    if named_t1 is chosen:
+        raise same_twice(label(chosen))
     partner = named_t1 or _best_t1(chosen, study)
     reasons = [_taken("fat-suppressed", chosen, why), *_partner_reasons(chosen, partner)]
-    if t2fs is not None and chosen.role is not Role.T2FS:
-        reasons.append(f"series {label(chosen)} is not known to be fat-suppressed: {_told(chosen)}")
+    reasons += unknown_roles(chosen, partner)
     rest = [s for s in study.series if s is not chosen and s is not partner]
     reasons += [f"not taken: {label(s)}: {why_not(s, chosen, partner, planes)}" for s in rest]
     return Choice(chosen, partner, tuple(reasons))
@@ -227,13 +228,30 @@ def _partner_reasons(chosen: Series, partner: Series | None) -> list[str]:
             "choose two series of one region with --t1 and --t2fs",
         )
     reasons = [_taken("T1", partner, "")]
-    if partner.role is not Role.T1:
-        reasons.append(f"series {label(partner)} is not known to be a T1: {_told(partner)}")
     if partner.frame_of_reference_uid != chosen.frame_of_reference_uid:
         reasons.append("T1 and fat-suppressed series have different frames of reference")
     if covered < _FULL_OVERLAP:
         reasons.append(f"the T1 covers {covered:.0%} of the fat-suppressed series")
     return reasons
+
+
+def unknown_roles(t2fs: Series, t1: Series | None) -> tuple[str, ...]:
+    """Return a line for each series that only the user says to be what it is taken for."""
+    lines = []
+    if t2fs.role is not Role.T2FS:
+        lines.append(f"series {label(t2fs)} is not known to be fat-suppressed: {_told(t2fs)}")
+    if t1 is not None and t1.role is not Role.T1:
+        lines.append(f"series {label(t1)} is not known to be a T1: {_told(t1)}")
+    return tuple(lines)
+
+
+def same_twice(name: str) -> NoUsablePair:
+    """Return the refusal of one image as both series: against itself nothing is edema."""
+    return NoUsablePair(
+        "a T1 and another, fat-suppressed series",
+        f"{name} for both",
+        "name two series, or leave --t1 out",
+    )
 
 
 def _taken(role: str, series: Series, why: str) -> str:

@@ -177,6 +177,21 @@ def test_a_named_series_that_keeps_its_fat_is_refused(role, weighting):
         choose_pair(study(one(1, FS), bright), None, t2fs="2")
 
 
+def test_one_series_as_both_is_refused():
+    with pytest.raises(NoUsablePair, match="for both"):
+        choose_pair(study(one(1, FS), one(2, T1)), None, t2fs="1", t1="1")
+
+
+@pytest.mark.parametrize("step_mm", [(0.8, 0.8, 0.8), (0.9, 0.9, 0.6)])
+def test_a_fine_isotropic_series_goes_with_a_t1_of_any_plane(step_mm):
+    affine = np.diag([*step_mm, 1.0])
+    affine[:3, 3] = [-40, -50, -45]
+    fine = Grid((100, 120, 140), affine)
+    assert taken(choose_pair(study(one(1, FS, grid=fine), one(2, T1)), None)) == (1, 2)
+    thick = one(1, FS, "axial")
+    assert taken(choose_pair(study(thick, one(2, T1)), None)) == (1, None)
+
+
 def test_named_series_without_overlap_are_refused():
     with pytest.raises(GridMismatch, match="share no point"):
         choose_pair(study(one(1, FS), one(2, T1, shift_mm=(300, 0, 0))), None, t1="2")

@@ -19,6 +19,24 @@ def body() -> Volume:
     return Volume(inside.astype(np.uint8) * 4, grid)
 
 
+def block(spacing_mm: tuple[float, float, float]) -> Volume:
+    """The same body, its axes along the patient's."""
+    shape = tuple(round(n / step) for n, step in zip((60, 90, 60), spacing_mm, strict=True))
+    affine = np.diag([*spacing_mm, 1.0])
+    grid = Grid(shape, affine)
+    world = grid.to_world(np.argwhere(np.ones(shape, bool))).reshape(*shape, 3)
+    inside = (np.abs(world - (30, 40, 28)) < (20, 17, 14)).all(axis=-1)
+    return Volume(inside.astype(np.uint8) * 4, grid)
+
+
+@pytest.mark.parametrize("spacing_mm", [(4.4, 0.7, 0.8), (0.8, 4.4, 0.7), (0.8, 0.7, 4.4)])
+def test_the_vein_is_told_in_every_plane(spacing_mm) -> None:
+    body = block(spacing_mm)
+    assert is_basivertebral(candidate(body, (30, 29, 28), (5, 11, 5)), body, 4)
+    assert not is_basivertebral(candidate(body, (30, 29, 39), (5, 11, 5)), body, 4)
+    assert not is_basivertebral(candidate(body, (30, 52, 28), (5, 11, 5)), body, 4)
+
+
 def candidate(body: Volume, centre: tuple[float, float, float], size: tuple[float, float, float]):
     world = body.grid.to_world(np.argwhere(body.data >= 0))
     near = (np.abs(world - centre) <= np.array(size) / 2).all(axis=1)

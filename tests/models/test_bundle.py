@@ -129,6 +129,15 @@ def test_nothing_comes_back_from_nothing(turned_grid: Grid) -> None:
     assert from_network(np.zeros(placement.shape, np.float32), placement)[1].size == 0
 
 
+def test_what_lies_between_two_slices_does_not_come_back() -> None:
+    placement = place(Grid((20, 20, 8), np.diag([1.0, 1.0, 4.4, 1.0])), 1.5, 8)
+    for index in range(placement.shape[2]):
+        values = np.zeros(placement.shape, np.float32)
+        values[8:10, 8:10, index] = 1
+        box, part = from_network(values, placement)
+        assert part.shape == tuple(s.stop - (s.start or 0) for s in box)
+
+
 def test_the_network_grid_runs_right_front_up(turned_grid: Grid) -> None:
     ramps = turned_grid.to_world(
         np.stack(np.meshgrid(*map(np.arange, turned_grid.shape), indexing="ij"), -1).reshape(-1, 3)

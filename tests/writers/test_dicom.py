@@ -89,6 +89,14 @@ def test_segments_carry_codes_names_and_tracking(knee_run: Run) -> None:
     assert len({item.TrackingUID for item in rows.values()}) == len(rows)
 
 
+def test_bones_that_the_user_gave_are_said_to_be_so_beside_an_edema_model(knee_run: Run) -> None:
+    assert list(knee_run[0].provenance.models) == ["edema"]
+    seg = dcmread(knee_run[1] / "edema_seg.dcm")
+    kinds = {item.SegmentLabel: item.SegmentAlgorithmType for item in seg.SegmentSequence}
+    assert kinds["femur"] == "SEMIAUTOMATIC"
+    assert kinds["femur, edema"] == "AUTOMATIC"
+
+
 def test_the_report_holds_the_volumes_and_refers_to_the_segmentation(knee_run: Run) -> None:
     import highdicom as hd
 

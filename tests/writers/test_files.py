@@ -167,6 +167,16 @@ def test_a_disagreement_is_in_the_viewer_and_its_absence_is_told(knee_run: Run) 
     assert "(one detector only)" not in page
 
 
+def test_whose_bones_they_are_is_told_beside_the_edema_model(knee_run: Run) -> None:
+    given = knee_run[0]
+    assert "no bone model: the bones were given" in report.page(given)
+    assert summary.origin_lines(given)[1].endswith("; bones as given")
+    models = {"bones_knee": "0" * 64, **given.provenance.models}
+    found = replace(given, provenance=replace(given.provenance, models=models))
+    assert "the bones were given" not in report.page(found)
+    assert summary.origin_lines(found)[1].startswith("models bones_knee 000000000000, edema ")
+
+
 def test_text_of_a_file_is_shown_as_text(knee_run: Run) -> None:
     result = knee_run[0]
     assert result.pair.t2fs_series is not None
