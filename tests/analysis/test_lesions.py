@@ -194,6 +194,7 @@ def test_each_look_alike_is_called_by_its_name(change, reason):
 
 
 HAEMANGIOMA_FACTS = {"mean_ratio": 2.0, "length": 11.0, "width": 10.0, "thickness": 9.0}
+BALL_AT_JOINT = {**HAEMANGIOMA_FACTS, "volume_mm3": 800.0, "joint_distance": 1.0}
 SMALL = {"length": 9.0, "width": 8.0, "thickness": 6.0, "radius": 2.0, "fluid_ratio": 4.2}
 TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
 
@@ -226,6 +227,11 @@ TUBE = {"length": 18.0, "width": 6.0, "thickness": 4.0, "radius": 1.7}
         (
             {"mean_ratio": 2.3, "mean_t1_ratio": 1.3, "volume_mm3": 9000.0, "joint_distance": 1.0},
             "",
+        ),
+        ({**BALL_AT_JOINT, "mean_t1_ratio": 1.1}, ""),
+        (
+            {**BALL_AT_JOINT, "mean_t1_ratio": 1.3},
+            "round and bright on T1: haemangioma",
         ),
         # At a joint edema and fat mix; what is mostly fat, or a ball, is none.
         ({"mean_ratio": 1.9, "mean_t1_ratio": 1.3, "length": 25.0, "joint_distance": 1.0}, ""),
