@@ -27,7 +27,7 @@ from bmepipe.bones import (
     named_bones,
     read_labels,
 )
-from bmepipe.errors import WriterFailed, unknown_choice
+from bmepipe.errors import BadSettings, WriterFailed, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.intake import find_study, load_pair, recognise
 from bmepipe.models.detectors import DETECTORS, Detectors, choose_detectors
@@ -82,6 +82,16 @@ def require_writers(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in WRITERS:
             raise unknown_choice("writer", name, WRITERS)
+
+
+def require_bones_for_names(settings: RunSettings) -> None:
+    """Refuse names of labels without a label map that they belong to."""
+    if settings.bone_names is not None and settings.bones is None:
+        raise BadSettings(
+            "--bones with a label map beside --bone-names",
+            f"--bone-names {settings.bone_names} alone",
+            "give the label map, or leave the names away",
+        )
 
 
 def used_models(site: Site, detectors: Detectors, *, bones_given: bool) -> dict[str, str]:
@@ -199,6 +209,7 @@ def run_study(
     """
     detectors = choose_detectors(settings.detector)
     require_writers(settings.writers)
+    require_bones_for_names(settings)
     given = None if settings.bones is None else read_labels(settings.bones)
     with whole_or_not_at_all(out) as folder:
         watch = Stopwatch(on_stage)

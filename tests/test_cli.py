@@ -268,9 +268,19 @@ def test_names_of_a_label_map_are_read_and_reported(
     notes = json.loads((out / "result.json").read_text())["notes"]
     assert "label map given: femur from femur_left" in notes
     assert "label map given: without tibia, patella, fibula" in notes
-    assert "label map given: left out intervertebral_discs" in notes
+    assert "given label 20 'intervertebral_discs' is no bone of this site, left out" in notes
     assert "36" in refusal(small_knee / "study", *labels)
     assert "vertebrae_mr" in refusal(small_knee / "study", *labels, "--bone-names", "total")
+
+
+def test_names_without_a_name_or_without_a_label_map_are_refused(
+    small_knee: Path, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    study, names = small_knee / "study", tmp_path / "names.csv"
+    names.write_text("label,name\n")
+    bones = ["--bones", small_knee / "truth" / "bones.nii.gz"]
+    assert "lines of label,name" in refusal(study, *bones, "--bone-names", names)
+    assert "--bone-names total_mr alone" in refusal(study, "--bone-names", "total_mr")
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

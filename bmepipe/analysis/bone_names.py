@@ -57,8 +57,8 @@ def task_names(task: str) -> Mapping[int, str]:
 def own_name(name: str, site: Site) -> str | None:
     """Return the site's name of a bone that another tool calls `name`; None if it has none.
 
-    A side is dropped where the site has one such bone only. A whole hip bone is none of a site
-    that parts it.
+    A side may stand first, as reports show it, or last; it is dropped where the site has one such
+    bone only. A whole hip bone is none of a site that parts it.
 
     Examples
     --------
@@ -67,9 +67,11 @@ def own_name(name: str, site: Site) -> str | None:
     ('L5', 'femur')
     >>> own_name("hip_left", load_site("sacroiliac")), own_name("spleen", load_site("knee"))
     ('ilium_left', None)
+    >>> own_name("Left Ilium", load_site("sacroiliac"))
+    'ilium_left'
     """
     known = {bone.name.lower(): bone.name for bone in site.bones}
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    plain = _side_last(name)
     if plain.startswith("hip_") and any(bone.startswith("ischium") for bone in known):
         return None
     plain = re.sub(r"^vertebrae?_(?=[ctls]\d)", "", plain)
@@ -78,6 +80,11 @@ def own_name(name: str, site: Site) -> str | None:
         if candidate in known:
             return known[candidate]
     return None
+
+
+def _side_last(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"^(left|right)_(.+)$", r"\2_\1", plain)
 
 
 def rename_bones(
@@ -112,39 +119,51 @@ def rename_bones(
     numbers = {bone.name: bone.label for bone in site.bones}
     table = np.zeros(max(present, default=0) + 1, np.uint8)
     taken: dict[str, list[str]] = {}
-    left: list[str] = []
+    left: list[int] = []
     for number in present:
         bone = own_name(names[number], site) if number in names else None
         if bone is None:
-            left.append(names.get(number, f"label {number} without a name"))
+            left.append(number)
         else:
             table[number] = numbers[bone]
             taken.setdefault(bone, []).append(names[number])
+    unknown = _left_out(left, names)
     if not taken:
         raise UnknownLabels(
             f"bones of the site {site.name} ({', '.join(numbers)})",
-            f"a label map of {', '.join(left) or 'nothing'}",
+            f"a label map without any: {'; '.join(unknown) or 'nothing'}",
             "give the label map of this site, or names that fit it with --bone-names",
         )
-    return Volume(table[labels.data], labels.grid), _report(taken, left, tuple(numbers))
+    report = (*_report(taken, tuple(numbers)), *unknown)
+    return Volume(table[labels.data], labels.grid), report
 
 
 def _shows_both(names: list[str], site: Site) -> bool:
     """Say whether the names hold one of a paired site's bones on the right and on the left."""
     both = both_sides(site)
-    own = [{own_name(name, both) for name in names if name.lower().endswith(s)} for s in SIDES]
+    own = [{own_name(name, both) for name in names if _side_last(name).endswith(s)} for s in SIDES]
     right, left = ({str(bone).rsplit("_", 1)[0] for bone in found if bone} for found in own)
     return site.paired and bool(right & left)
 
 
-def _report(
-    taken: Mapping[str, list[str]], left: list[str], bones: tuple[str, ...]
-) -> tuple[str, ...]:
+def _report(taken: Mapping[str, list[str]], bones: tuple[str, ...]) -> tuple[str, ...]:
     pairs = [f"{bone} from {' and '.join(names)}" for bone, names in taken.items()]
-    lines = [f"label map given: {', '.join(pairs)}"]
     missing = [bone for bone in bones if bone not in taken]
-    if missing:
-        lines.append(f"label map given: without {', '.join(missing)}")
-    if left:
-        lines.append(f"label map given: left out {', '.join(left)}")
+    without = (f"label map given: without {', '.join(missing)}",) if missing else ()
+    return (f"label map given: {', '.join(pairs)}", *without)
+
+
+def _left_out(labels: list[int], names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a line on the labels whose names are no bone, and one on those without a name."""
+    named = [f"{label} {names[label]!r}" for label in labels if label in names]
+    nameless = [str(label) for label in labels if label not in names]
+    lines = []
+    for found, one, several in (
+        (named, "is no bone of this site", "are no bones of this site"),
+        (nameless, "has no name", "have no name"),
+    ):
+        if len(found) == 1:
+            lines.append(f"given label {found[0]} {one}, left out")
+        elif found:
+            lines.append(f"given labels {', '.join(found)} {several}, left out")
     return tuple(lines)

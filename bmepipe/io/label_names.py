@@ -24,7 +24,8 @@ def names_of_csv(path: Path) -> dict[int, str]:
     StudyNotFound
         If there is no such file.
     BadSettings
-        Naming the first line that is no label and name, or a label that comes twice.
+        Naming the first line that is no label and name, or a label that comes twice; or if there is
+        no line at all.
     """
     if not path.is_file():
         raise StudyNotFound(f"a CSV of label,name at {path}", "no such file", _REMEDY)
@@ -41,6 +42,9 @@ def names_of_csv(path: Path) -> dict[int, str]:
         if int(cells[0]) in names:
             raise BadSettings(f"each label once in {path.name}", f"{cells[0]} twice", _REMEDY)
         names[int(cells[0])] = cells[1]
+    if not names:
+        # Without a name the numbers would be taken as the site's own: other bones, and no word.
+        raise BadSettings(f"lines of label,name in {path.name}", "none", _REMEDY)
     return names
 
 

@@ -46,7 +46,8 @@ def test_a_half_matching_map_is_reported_bone_by_bone() -> None:
     assert report == (
         "label map given: femur from femur_left, tibia from tibia",
         "label map given: without patella, fibula",
-        "label map given: left out spleen, label 12 without a name",
+        "given label 4 'spleen' is no bone of this site, left out",
+        "given label 12 has no name, left out",
     )
 
 
@@ -61,8 +62,24 @@ def test_both_sides_of_one_bone_are_told_apart() -> None:
     assert np.unique(sacroiliac.data).tolist() == [0, 3, 4]
 
 
+def test_several_names_that_are_no_bones_stand_in_one_line() -> None:
+    _, report = rename_bones(labelled(1, 2, 3), {1: "femur", 2: "foo", 3: "bar"}, load_site("knee"))
+    assert report[-1] == "given labels 2 'foo', 3 'bar' are no bones of this site, left out"
+
+
+@pytest.mark.parametrize("name", ["left ilium", "Left Ilium", "LEFT_ILIUM", "ilium left"])
+def test_names_are_taken_as_a_report_shows_them(name: str) -> None:
+    assert own_name(name, load_site("sacroiliac")) == "ilium_left"
+    renamed, _ = rename_bones(
+        labelled(1, 2),
+        {1: name.lower().replace("ilium", "femur"), 2: "right femur"},
+        load_site("hip"),
+    )
+    assert renamed.data[:, 0, 0].tolist() == [21, 11]
+
+
 def test_a_map_without_any_bone_of_the_site_is_refused() -> None:
-    with pytest.raises(UnknownLabels, match="a label map of sacrum"):
+    with pytest.raises(UnknownLabels, match="without any: given label 18 'sacrum' is no bone"):
         rename_bones(labelled(18), task_names("total_mr"), load_site("knee"))
 
 

@@ -33,6 +33,12 @@ def test_what_is_no_label_and_name_is_named(tmp_path: Path, text: str, told: str
         names_of_csv(written(tmp_path / "names.csv", text))
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "label,name\n"])
+def test_a_csv_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadSettings, match=r"lines of label,name in names\.csv; got none"):
+        names_of_csv(written(tmp_path / "names.csv", text))
+
+
 def test_a_missing_csv_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyNotFound, match="no such file"):
         names_of_csv(tmp_path / "names.csv")
