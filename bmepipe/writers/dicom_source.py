@@ -136,7 +136,8 @@ def derived_uid(result: EdemaResult, purpose: str) -> str:
     """Return a UID that is the same for the same input, version and outcome.
 
     It is ``2.25.`` and 128 bits of SHA-256 (DICOM PS3.5 B.2) over the version, the source
-    instances, the voxels and the measurements, so that two different results never share one.
+    instances, the voxels, the measurements and the notes, so that two different results never
+    share one.
     """
     pair = result.pair
     facts = [
@@ -146,6 +147,7 @@ def derived_uid(result: EdemaResult, purpose: str) -> str:
         _digest(result.bones.data),
         _digest(result.edema.data),
         repr(result.measurements),
+        repr(result.notes),
     ]
     return _uid_of("\n".join(facts), purpose)
 

@@ -1,4 +1,8 @@
-"""`report_sr.dcm`: the measurements as a TID 1500 report that refers to the Segmentation."""
+"""`report_sr.dcm`: the measurements as a TID 1500 report that refers to the Segmentation.
+
+What was not measured is there with its reason, and bones without edema are said to have none: a
+reader of this file alone must not take a missing or zero volume for a finding.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,10 @@ from bmepipe.writers.dicom_source import (
     side,
     source_headers,
 )
+from bmepipe.writers.summary import notes
 
 if TYPE_CHECKING:
-    from highdicom.sr import Measurement, MeasurementReport
+    from highdicom.sr import Measurement, MeasurementReport, QualitativeEvaluation
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
@@ -35,6 +40,8 @@ PRIVATE_CODES = {
     "lesion_count": ("LESION_COUNT", "Number of edema lesions"),
     "t1_ratio": ("T1_RATIO", "T1 signal of edema to normal marrow"),
     "t2fs_ratio": ("FS_RATIO", "Fat-suppressed signal of edema to normal marrow"),
+    # A finding rather than a column: viewers head the group of measurements with it.
+    "no_edema": ("NO_EDEMA", "No edema found"),
 }
 
 
@@ -87,12 +94,12 @@ def segmentation_reference(result: EdemaResult, source: Dataset) -> Dataset:
 def report(
     result: EdemaResult, planned: tuple[Segment, ...], sources: list[Dataset]
 ) -> MeasurementReport:
-    """Return the content of the report: one group of measurements per segment."""
+    """Return the content of the report: one group of measurements per segment, then the notes."""
     from highdicom.sr import MeasurementReport
     from pydicom.sr.coding import Code
 
     rows = {row.bone: row for row in result.measurements}
-    return MeasurementReport(
+    made = MeasurementReport(
         observation_context=observer(result),
         procedure_reported=Code("113091000", "SCT", "Magnetic resonance imaging"),
         imaging_measurements=[
@@ -101,6 +108,29 @@ def report(
             if segment.bone.name in rows
         ],
     )
+    if result.notes:
+        made[0].ContentSequence.append(study_notes(result))
+    return made
+
+
+def study_notes(result: EdemaResult) -> Any:
+    """Return the notes on the study: the container of TID 1500 for what belongs to no group."""
+    from highdicom.sr import ContainerContentItem, RelationshipTypeValues
+    from highdicom.sr.value_types import ContentSequence
+    from pydicom.sr.coding import Code
+
+    name = Code("C0034375", "UMLS", "Qualitative Evaluations")
+    container = ContainerContentItem(name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence([comment(text) for text in notes(result)])
+    return container
+
+
+def comment(text: str) -> Any:
+    """Return a text item."""
+    from highdicom.sr import RelationshipTypeValues, TextContentItem
+    from pydicom.sr.codedict import codes
+
+    return TextContentItem(codes.DCM.Comment, text, RelationshipTypeValues.CONTAINS)
 
 
 def observer(result: EdemaResult) -> Any:
@@ -124,7 +154,7 @@ def observer(result: EdemaResult) -> Any:
 
 
 def group(result: EdemaResult, segment: Segment, row: BoneMeasurement, series_uid: str) -> Any:
-    """Return the measurements of one segment (TID 1411)."""
+    """Return the measurements of one segment (TID 1411), with the bone's note where it applies."""
     from highdicom.sr import (
         AlgorithmIdentification,
         CodedConcept,
@@ -134,14 +164,15 @@ def group(result: EdemaResult, segment: Segment, row: BoneMeasurement, series_ui
         TrackingIdentifier,
         VolumetricROIMeasurementsAndQualitativeEvaluations,
     )
-    from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
     from pydicom.uid import SegmentationStorage
 
     bone = Code(segment.bone.snomed_code, "SCT", segment.bone.snomed_meaning)
     known = side(result, segment.bone)
     laterality = CodedConcept(known[0], "SCT", known[1]) if known else None
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+    # The bone's own group speaks of edema only where there is no group of its edema.
+    speaks_of_edema = segment.is_edema or row.edema_ml is None
+    made = VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
         referenced_segment=ReferencedSegment(
             sop_class_uid=SegmentationStorage,
@@ -149,10 +180,33 @@ def group(result: EdemaResult, segment: Segment, row: BoneMeasurement, series_ui
             segment_number=segment.number,
             source_series=SourceSeriesForSegmentation(series_uid),
         ),
-        finding_type=codes.SCT.Edema if segment.is_edema else bone,
+        finding_type=edema_finding(row) if segment.is_edema else bone,
         finding_sites=[FindingSite(bone, laterality)],
         algorithm_id=AlgorithmIdentification("bmepipe", result.provenance.version),
         measurements=edema_measurements(row) if segment.is_edema else bone_measurements(row),
+        qualitative_evaluations=[presence(row)] if speaks_of_edema else None,
+    )
+    if speaks_of_edema and row.note:
+        made[0].ContentSequence.append(comment(row.note))
+    return made
+
+
+def edema_finding(row: BoneMeasurement) -> Code:
+    """Return edema, or that there is none: a group of measurements is known by its finding."""
+    from pydicom.sr.codedict import codes
+
+    return codes.SCT.Edema if row.edema_ml else private_code("no_edema")
+
+
+def presence(row: BoneMeasurement) -> QualitativeEvaluation:
+    """Return whether the bone holds edema in standard codes: present, absent or not evaluated."""
+    from highdicom.sr import QualitativeEvaluation
+    from pydicom.sr.codedict import codes
+
+    if row.edema_ml is None:
+        return QualitativeEvaluation(codes.SCT.Edema, codes.SCT.NotEvaluated)
+    return QualitativeEvaluation(
+        codes.SCT.Edema, codes.SCT.Present if row.edema_ml else codes.SCT.Absent
     )
 
 
@@ -199,7 +253,7 @@ def measurement(
 
 
 def private_code(column: str) -> Code:
-    """Return the private concept of a column."""
+    """Return the private concept of a column or finding."""
     from pydicom.sr.coding import Code
 
     value, meaning = PRIVATE_CODES[column]

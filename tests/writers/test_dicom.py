@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from bmepipe.result import EdemaResult
 from bmepipe.writers import dicom_seg, dicom_sr
@@ -24,6 +25,12 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not on this machine")
     return found
+
+
+def validation_errors(path: Path) -> list[str]:
+    command = [program("dciodvfy"), "-new", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
 
 
 def test_reading_the_segmentation_back_gives_the_masks_in_mm(knee_run: Run) -> None:
@@ -116,6 +123,73 @@ def test_the_report_holds_the_volumes_and_refers_to_the_segmentation(knee_run: R
     assert by_id["knee: femur"].referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
 
 
+def with_an_unmeasured_bone(result: EdemaResult) -> EdemaResult:
+    """The result as if the tibia's fat suppression had failed and the fibula needed a remark."""
+    why = "fat suppression failed in most of it"
+    rows = [
+        replace(row, edema_ml=None, edema_ml_low=None, edema_ml_high=None, edema_percent=None,
+                lesion_count=None, t1_ratio=None, t2fs_ratio=None, note=why)
+        if row.bone == "tibia"
+        else replace(row, note="a remark") if row.bone == "fibula" else row
+        for row in result.measurements
+    ]  # fmt: skip
+    return replace(result, measurements=tuple(rows), notes=("the T1 covers 80 %", "second"))
+
+
+def comments(items: Iterable[Dataset]) -> list[str]:
+    named = [(item.ConceptNameCodeSequence[0].CodeMeaning, item) for item in items]
+    return [str(item.TextValue) for name, item in named if name == "Comment"]
+
+
+def test_the_report_says_why_a_bone_was_not_measured(knee_run: Run, tmp_path: Path) -> None:
+    import highdicom as hd
+
+    result = with_an_unmeasured_bone(knee_run[0])
+    (path,) = dicom_sr.write(result, tmp_path)
+    content = hd.sr.srread(path).content
+    groups = {g.tracking_identifier: g for g in content.get_volumetric_roi_measurement_groups()}
+    assert "knee: tibia, edema" not in groups
+    for name, value, told in (
+        ("tibia", "Not Evaluated", ["fat suppression failed in most of it"]),
+        ("fibula, edema", "Absent", ["a remark"]),
+        ("femur, edema", "Present", []),
+    ):
+        group = groups[f"knee: {name}"]
+        (evaluation,) = group.get_qualitative_evaluations()
+        assert (evaluation.name.meaning, evaluation.value.meaning) == ("Edema", value)
+        assert comments(group[0].ContentSequence) == told
+    assert groups["knee: fibula"].get_qualitative_evaluations() == []
+    assert validation_errors(path) == []
+
+
+def test_the_report_holds_the_notes_on_the_study(knee_run: Run, tmp_path: Path) -> None:
+    result = with_an_unmeasured_bone(knee_run[0])
+    (path,) = dicom_sr.write(result, tmp_path)
+    last = dcmread(path).ContentSequence[-1]
+    assert last.ConceptNameCodeSequence[0].CodeMeaning == "Qualitative Evaluations"
+    assert comments(last.ContentSequence) == list(result.notes)
+    assert dcmread(path).SOPInstanceUID != dcmread(knee_run[1] / "report_sr.dcm").SOPInstanceUID
+    (path,) = dicom_sr.write(replace(result, notes=()), tmp_path)
+    names = [i.ConceptNameCodeSequence[0].CodeMeaning for i in dcmread(path).ContentSequence]
+    assert "Qualitative Evaluations" not in names
+
+
+def test_no_edema_is_no_positive_finding(knee_run: Run) -> None:
+    import highdicom as hd
+
+    result, out = knee_run
+    content = hd.sr.srread(out / "report_sr.dcm").content
+    groups = {g.tracking_identifier: g for g in content.get_volumetric_roi_measurement_groups()}
+    found = {
+        row.bone: groups[f"knee: {row.bone}, edema"].finding_type.meaning
+        for row in result.measurements
+    }
+    assert found == {
+        row.bone: "Edema" if row.edema_ml else "No edema found" for row in result.measurements
+    }
+    assert set(found.values()) == {"Edema", "No edema found"}
+
+
 def test_the_same_result_gives_the_same_uids_and_another_result_others(
     knee_run: Run, tmp_path: Path
 ) -> None:
@@ -131,10 +205,7 @@ def test_the_same_result_gives_the_same_uids_and_another_result_others(
 
 @pytest.mark.parametrize("name", ["edema_seg.dcm", "report_sr.dcm"])
 def test_an_independent_validator_finds_no_error(knee_run: Run, name: str) -> None:
-    command = [program("dciodvfy"), "-new", str(knee_run[1] / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    errors = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
-    assert errors == []
+    assert validation_errors(knee_run[1] / name) == []
 
 
 def test_an_independent_reader_renders_the_report(knee_run: Run, tmp_path: Path) -> None:
