@@ -211,7 +211,8 @@ def add_series(commands: Any) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "series",
         help="list the series of a study and which two would be used",
-        description="Every series: its role, why, and which two would be analysed. Reads headers.",
+        description="Every series: its role, why, and which two would be analysed. Reads headers;"
+        " exit code 1 where a run would be refused.",
         epilog=RESEARCH_ONLY,
     )
     command.add_argument("study", type=Path, help="folder, zip or DICOMDIR")
@@ -223,29 +224,31 @@ def add_series(commands: Any) -> argparse.ArgumentParser:
     return command
 
 
-def series(arguments: argparse.Namespace) -> None:
-    """``bmepipe series``."""
+def series(arguments: argparse.Namespace) -> int:
+    """``bmepipe series``; exit code 1 where the answer is a refusal."""
     from rich.console import Console
 
-    from bmepipe.analysis.pairing import choose_pair
+    from bmepipe.analysis.foretell import foretell
     from bmepipe.io.listing import series_rows, series_table
     from bmepipe.io.studies import open_study
     from bmepipe.site import load_site
     from bmepipe.terminal import progress
 
+    if arguments.site is not None:
+        load_site(arguments.site)  # a name that is none is refused before anything is read
     with progress() as (_, on_files):
         study = open_study(arguments.study, arguments.study_uid, on_files)
-    site = load_site(arguments.site) if arguments.site else None
     choice: Any
     try:
-        choice = choose_pair(study, site, side=arguments.side)
+        choice = foretell(study, arguments.site, arguments.side)
     except BmepipeError as refusal:
         choice = refusal
     if arguments.json:
         print(json.dumps(series_rows(study, choice), indent=2))
-        return
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(series_table(study, choice, console.width))
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+        console.print(series_table(study, choice, console.width))
+    return int(isinstance(choice, BmepipeError))
 
 
 def add_phantom(commands: Any) -> argparse.ArgumentParser:

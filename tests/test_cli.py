@@ -295,8 +295,22 @@ def test_series_lists_the_study_and_the_choice(
     table = capsys.readouterr().out
     for word in ("LOCALIZER", "SAG PD FS", "SAG T1"):
         assert word in table
+    # As a run chooses, not by the most pairs.
+    assert "site knee: the headers say" in table
+    assert "sagittal is preferred for the knee" in table
+    assert "site unknown" not in table
     assert main(["series", str(small_knee / "study"), "--json"]) == 0
     assert "SAG PD FS" in json.dumps(json.loads(capsys.readouterr().out))
+
+
+def test_series_that_a_run_would_refuse_are_exit_code_1(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(study, "SAG T1", "LOCALIZER")
+    assert main(["series", str(study)]) == 1
+    assert "expected a fat-suppressed" in capsys.readouterr().out
+    assert main(["series", str(study), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["refusal"].startswith("expected a fat-suppressed")
 
 
 def test_sites_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

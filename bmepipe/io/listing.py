@@ -109,8 +109,15 @@ def series_table(study: Study, choice: Choice | BmepipeError, width: int = WIDE)
     if study.skipped_files:
         lines.append(f"{study.skipped_files} files without an MR image passed over")
     lines += [escape(note) for note in study.notes]
-    lines += [escape(reason) for reason in chosen.reasons[:2]] if chosen else [escape(str(choice))]
+    lines += _outcome(choice)
     return Group(table, *lines)
+
+
+def _outcome(choice: Choice | BmepipeError) -> list[str]:
+    """Return why the pair was taken, without what the table says of the others; or the refusal."""
+    if not isinstance(choice, Choice):
+        return [escape(str(choice))]
+    return [escape(line) for line in choice.reasons if not line.startswith("not taken")]
 
 
 def _cells(series: Series, use: str) -> list[str]:
