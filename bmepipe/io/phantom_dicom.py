@@ -167,7 +167,7 @@ def content_hash(phantom: Phantom) -> str:
 def _set_sequence(dataset: Dataset, files: _SeriesFiles) -> None:
     sequence = files.sequence
     inversion = sequence.technique is Technique.INVERSION
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", *_image_type(sequence)]
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", *image_type(sequence)]
     dataset.ScanningSequence = ["SE", "IR"] if inversion else "SE"
     dataset.SequenceVariant = "SK"
     dataset.ScanOptions = "FS" if sequence.technique is Technique.FAT_SAT else ""
@@ -185,7 +185,8 @@ def _set_sequence(dataset: Dataset, files: _SeriesFiles) -> None:
     dataset.ImagedNucleus, dataset.FlipAngle = "1H", "150"
 
 
-def _image_type(sequence: Sequence) -> list[str]:
+def image_type(sequence: Sequence) -> list[str]:
+    """Return what ImageType adds for an image of a Dixon series."""
     return {
         Technique.DIXON_WATER: ["WATER"],
         Technique.DIXON_FAT: ["FAT"],

@@ -20,8 +20,9 @@ import nibabel
 import numpy as np
 
 from bmepipe.errors import OutputExists, unknown_choice
-from bmepipe.io.phantom_dicom import write_dicom
+from bmepipe.io.phantom_dicom import image_type, series_name, write_dicom
 from bmepipe.phantom.study import Phantom
+from bmepipe.phantom.tissue import Sequence, Technique
 from bmepipe.volume import Grid, Volume
 
 
@@ -108,8 +109,35 @@ def write_phantom(
 
 
 def _write_nifti(phantom: Phantom, folder: Path, storage: Storage) -> None:
-    for name, volume in (("t1", phantom.t1), ("t2fs", phantom.t2fs)):
+    scan = phantom.protocol
+    for name, sequence, volume in (
+        ("t1", scan.t1, phantom.t1),
+        ("t2fs", scan.t2fs, phantom.t2fs),
+    ):
         _save_nifti(storage.apply(volume), folder / f"{name}.nii.gz")
+        text = json.dumps(sidecar(sequence), indent=1)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def sidecar(sequence: Sequence) -> dict[str, object]:
+    """Return what a BIDS sidecar says of a contrast, without which all would be T2-FS.
+
+    Times are in seconds, the field in tesla.
+    """
+    inversion = sequence.technique is Technique.INVERSION
+    facts: dict[str, object] = {
+        "Modality": "MR",
+        "Manufacturer": "bmepipe",
+        "SeriesDescription": series_name(sequence),
+        "ImageType": ["ORIGINAL", "PRIMARY", "M", *image_type(sequence)],
+        "ScanningSequence": "SE_IR" if inversion else "SE",
+        "SequenceVariant": "SK",
+        "ScanOptions": "FS" if sequence.technique is Technique.FAT_SAT else "",
+        "MagneticFieldStrength": sequence.field_t,
+        "RepetitionTime": sequence.tr_ms / 1000,
+        "EchoTime": sequence.te_ms / 1000,
+    }
+    return facts | ({"InversionTime": sequence.ti_ms / 1000} if inversion else {})
 
 
 def _save_nifti(volume: Volume, path: Path) -> None:

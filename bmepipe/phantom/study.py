@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bmepipe.errors import BadSettings
 from bmepipe.phantom.anatomy import Anatomy, make_anatomy, site_plan
 from bmepipe.phantom.exam import other_series, t1_faults
 from bmepipe.phantom.lesions import (
@@ -106,7 +107,7 @@ def make_phantom(
     site : str
         One of `anatomy.phantom_sites()`.
     seed : int
-        Each is another person.
+        Each is another person; 0 or more.
     healthy : bool
         Without edema.
     confounders : sequence of str
@@ -123,7 +124,11 @@ def make_phantom(
     ------
     UnknownChoice
         For an unknown site or confounder, listing the known ones.
+    BadSettings
+        For a seed below 0.
     """
+    if seed < 0:
+        raise BadSettings("a seed of 0 or more", str(seed), "give another seed")
     scan = protocol or site_protocol(site)
     names = check_confounders(
         confounders,

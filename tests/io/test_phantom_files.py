@@ -16,9 +16,12 @@ import pytest
 import SimpleITK as sitk
 
 from bmepipe.errors import OutputExists, UnknownChoice
+from bmepipe.io.nifti import scan_nifti
 from bmepipe.io.phantom_files import Storage, write_phantom
 from bmepipe.phantom.protocol import coarse, site_protocol
 from bmepipe.phantom.study import Phantom, make_phantom
+from bmepipe.phantom.tissue import Technique
+from bmepipe.study import FatSuppression, Role
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,36 @@ def test_nifti_holds_the_same_pair(knee: Phantom, tmp_path: Path) -> None:
     there = np.linalg.inv(image.affine) @ np.append(knee.t1.grid.to_world(index)[0], 1)
     value = np.asarray(image.dataobj)[tuple(np.rint(there[:3]).astype(int))]
     assert value == pytest.approx(knee.t1.data[20, 30, 3])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind"),
+    [("hip", "STIR"), ("lumbar", "STIR"), ("knee", "PD-FS"), ("ankle", "T2-FS")],
+)
+def test_nifti_says_how_it_was_scanned(
+    knee: Phantom, tmp_path: Path, protocol: str, kind: str
+) -> None:
+    # The images stay the knee's: only the contrast that the files tell is looked at.
+    scan = site_protocol(protocol)
+    write_phantom(replace(knee, protocol=scan), tmp_path / "n", format="nifti")
+    t1, t2fs = scan_nifti(tmp_path / "n" / "study").series
+    assert (t1.role, t2fs.role) == (Role.T1, Role.T2FS)
+    assert t2fs.sequence_class == kind
+    assert t2fs.confidence > 0.8
+    assert (t2fs.te_ms, t2fs.tr_ms) == pytest.approx((scan.t2fs.te_ms, scan.t2fs.tr_ms))
+    assert t2fs.ti_ms == (scan.t2fs.ti_ms if kind == "STIR" else None)
+    assert (t1.te_ms, t1.field_strength_t) == pytest.approx((scan.t1.te_ms, scan.t1.field_t))
+
+
+def test_nifti_of_a_dixon_series_says_which_image_it_is(knee: Phantom, tmp_path: Path) -> None:
+    water = replace(knee.protocol.t2fs, technique=Technique.DIXON_WATER)
+    made = replace(knee, protocol=replace(knee.protocol, t2fs=water))
+    write_phantom(made, tmp_path / "n", format="nifti")
+    _, t2fs = scan_nifti(tmp_path / "n" / "study").series
+    assert t2fs.role is Role.T2FS
+    assert t2fs.fat_suppression is not FatSuppression.NONE
+    sidecar = json.loads((tmp_path / "n" / "study" / "t2fs.json").read_text())
+    assert "WATER" in sidecar["ImageType"]
 
 
 def _digest(folder: Path) -> str:

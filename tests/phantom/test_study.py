@@ -273,6 +273,11 @@ def test_impossible_protocols_are_refused_by_name(change: dict) -> None:
         replace(QUICK, **change)
 
 
+def test_a_seed_below_0_is_refused() -> None:
+    with pytest.raises(BadSettings, match="a seed of 0 or more; got -1"):
+        make_phantom("knee", -1, protocol=QUICK)
+
+
 def test_a_protocol_with_a_missing_key_is_refused() -> None:
     echo = {"technique": "spin_echo", "tr_ms": 600, "te_ms": 12}
     with pytest.raises(BadSettings, match="matrix"):
