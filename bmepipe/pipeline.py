@@ -230,7 +230,9 @@ def run_study(
         )
         watch.seconds.update(result.provenance.stage_seconds)
         models = used_models(site, detectors, bones_given=given is not None)
-        origin = provenance(asdict(settings), site, models)
+        origin = replace(
+            provenance(asdict(settings), site, models), stage_seconds=dict(watch.seconds)
+        )
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         if given is None:
             lines = bodies_note(result.bones, site)

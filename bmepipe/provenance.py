@@ -42,11 +42,11 @@ class Stopwatch:
 
 
 def provenance(settings: Mapping[str, Any], site: Site, models: Mapping[str, str]) -> Provenance:
-    """Return how this result came about; times are added when all is written."""
+    """Return how this result came about, without times."""
     rules = {name: asdict(rule) for name, rule in site.rules.items()}
     software = {name: importlib.metadata.version(name) for name in SOFTWARE}
     software["python"] = platform.python_version()
-    run = {key: str(value) for key, value in settings.items() if value is not None}
+    run = {key: _plain(value) for key, value in settings.items() if value is not None}
     return Provenance(
         version=__version__,
         detector=str(settings["detector"]),
@@ -54,6 +54,10 @@ def provenance(settings: Mapping[str, Any], site: Site, models: Mapping[str, str
         settings={**run, "rules": rules, "marrow_margin_mm": site.marrow_margin_mm},
         software=software,
     )
+
+
+def _plain(value: Any) -> str | list[str]:
+    return [str(part) for part in value] if isinstance(value, tuple) else str(value)
 
 
 def peak_memory_mb() -> float | None:

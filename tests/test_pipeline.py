@@ -112,6 +112,7 @@ def test_stages_and_settings_are_recorded(knee: Phantom, tmp_path: Path) -> None
     ]  # fmt: skip
     origin = json.loads((tmp_path / "out" / "result.json").read_text())["provenance"]
     assert set(origin["stage_seconds"]) == set(seen)
+    assert origin["settings"]["writers"] == ["json"]
 
 
 def test_an_unknown_detector_lists_the_known_ones() -> None:

@@ -199,7 +199,7 @@ def bullets(texts: Iterable[str], kind: str = "") -> str:
 
 
 def origin(result: EdemaResult) -> str:
-    """Return reasons, series, versions, model hashes, settings and times."""
+    """Return reasons, series, versions, model hashes, settings and the times before writing."""
     made = result.provenance
     series = result.study.series if result.study else ()
     rows = [
@@ -216,7 +216,7 @@ def origin(result: EdemaResult) -> str:
             bullets([*models, *given]),
             _details("All series", table(("No.", "Description", "Role", "Files", "Why"), rows)),
             _details("Versions", f"<p>{escape(', '.join(versions)) or '-'}</p>"),
-            _details("Times", f"<p>{escape(', '.join(times)) or '-'}</p>"),
+            _details("Times", f"<p>{escape(', '.join(times))}</p>") if times else "",
             _details("Settings", f"<pre>{escape(_pretty(made.settings))}</pre>"),
         ]
     )

@@ -79,6 +79,29 @@ def test_tables_agree_with_the_masks(knee_run: Run) -> None:
         assert float(row["lesion_ml"]) == pytest.approx(count * voxel_ml, abs=1e-3)
 
 
+def test_the_picture_of_a_lesions_slice_counts_one_higher(knee_run: Run) -> None:
+    result, out = knee_run
+    with (out / "lesions.csv").open(encoding="utf-8") as file:
+        kept = [row for row in csv.DictReader(file) if not row["rejected_as"]]
+    assert kept
+    axis = result.pair.grid.slice_axis
+    for row in kept:
+        index = int(row["slice_index"])
+        assert (out / "overlays" / f"slice_{index + 1:03d}.png").is_file()
+        shown = np.take(result.lesion_map.data, index, axis)
+        assert (shown == int(row["number"])).any()
+
+
+def test_the_report_says_how_long_each_stage_took_or_nothing(knee_run: Run) -> None:
+    result, out = knee_run
+    page = (out / "report.html").read_text(encoding="utf-8")
+    times = page.partition("<summary>Times</summary><p>")[2].partition("</p>")[0]
+    for stage in ("scan", "bones", "measure"):
+        assert f"{stage} {result.provenance.stage_seconds[stage]:.1f} s" in times
+    untimed = replace(result, provenance=replace(result.provenance, stage_seconds={}))
+    assert "Times" not in report.origin(untimed)
+
+
 @pytest.mark.parametrize("name", ["overlay.png", "overlays"])
 def test_pictures_are_there_and_are_not_blank(knee_run: Run, name: str) -> None:
     path = knee_run[1] / name
