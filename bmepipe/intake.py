@@ -49,8 +49,11 @@ def find_study(
     given = {role: series for role, series in files.items() if series is not None}
     uids = dict(names) | {role: series.uid for role, series in given.items()}
     if path is None and "t2fs" not in given:
+        came = " and ".join(f"--{role} {name}" for role, name in names.items() if name is not None)
         raise StudyNotFound(
-            "a study, or --t2fs with a NIfTI file", "neither", "give the study's folder"
+            "a study, or --t2fs with a NIfTI file",
+            f"{came} alone" if came else "neither",
+            "give the study's folder, or the fat-suppressed file with --t2fs",
         )
     study = Study("", ()) if path is None else open_study(path, chosen, on_files)
     return replace(study, series=(*study.series, *given.values())), uids

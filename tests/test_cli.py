@@ -162,6 +162,12 @@ def test_nothing_there(tmp_path: Path, refusal: Callable[..., str]) -> None:
     assert "without any file" in refusal(tmp_path / "empty")
 
 
+def test_a_t1_alone_is_said(refusal: Callable[..., str]) -> None:
+    assert "got --t1 some/t1.nii.gz alone;" in refusal("--t1", "some/t1.nii.gz")
+    assert "got --t1 3 and --t2fs 2 alone;" in refusal("--t1", "3", "--t2fs", "2")
+    assert "got neither;" in refusal()
+
+
 def test_no_mr_series(study: Path, refusal: Callable[..., str]) -> None:
     ct = "1.2.840.10008.5.1.4.1.1.2"
     for path in study.iterdir():
