@@ -12,6 +12,7 @@ from pathlib import Path
 from bmepipe import __version__
 from bmepipe.analysis.decide import decide
 from bmepipe.analysis.labels import missing_note
+from bmepipe.analysis.laterality import chosen_side_note
 from bmepipe.analysis.levels import bodies_note, level_notes, small_notes
 from bmepipe.analysis.marrow import normal_marrow
 from bmepipe.analysis.measurable import unmeasurable, without_unmeasurable
@@ -236,8 +237,8 @@ def run_study(
         result = replace(result, study=study, reasons=choice.reasons, provenance=origin)
         if given is None:
             lines = bodies_note(result.bones, site)
-        if settings.side is not None:
-            lines = (*lines, f"Of a study of both sides: the {settings.side} one, as asked for.")
+        if settings.side is not None and settings.t2fs is None and study is not None:
+            lines = (*lines, *chosen_side_note(study, settings.side))
         result = replace(result, notes=(*result.notes, *lines))
         return write(result, folder, settings, watch)
 

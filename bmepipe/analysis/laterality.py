@@ -13,7 +13,7 @@ import numpy as np
 
 from bmepipe.errors import NoUsablePair, unknown_choice
 from bmepipe.site import Site
-from bmepipe.study import Series, label
+from bmepipe.study import Role, Series, Study, label
 from bmepipe.volume import overlap
 
 LATERALITY = {"left": "L", "right": "R"}
@@ -110,6 +110,15 @@ def of_one_side(candidates: Sequence[Series], site: Site | None, side: str | Non
             "say which with --side left or --side right, one run for each",
         )
     return neither
+
+
+def chosen_side_note(study: Study, side: str) -> tuple[str, ...]:
+    """Return a note on the side asked for where a study shows both; nothing where it shows one."""
+    shown = sides_of(
+        [s for s in study.series if s.role is Role.T2FS and s.grid is not None and not s.refusal]
+    )
+    both = {"L", "R"} <= set(shown.values())
+    return (f"Of a study of both sides: the {side} one, as asked for.",) if both else ()
 
 
 def _lies_right_of(one: Series, other: Series) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bmepipe.analysis.laterality import of_one_side, side_in_name, sides_of
+from bmepipe.analysis.laterality import chosen_side_note, of_one_side, side_in_name, sides_of
 from bmepipe.errors import NoUsablePair, UnknownChoice
 from bmepipe.site import load_site
-from bmepipe.study import Role, Series
+from bmepipe.study import Role, Series, Study
 from bmepipe.volume import Grid
 
 KNEE = load_site("knee")
@@ -70,3 +72,12 @@ def test_one_side_or_a_site_without_sides_is_left_alone() -> None:
     assert of_one_side(both, load_site("lumbar"), None) == both
     assert of_one_side(both, None, None) == both
     assert of_one_side([], KNEE, "left") == []
+
+
+def test_the_side_asked_for_is_a_note_only_where_there_are_both() -> None:
+    right, left = one(2, 110, "R"), one(5, -110, "L")
+    note = ("Of a study of both sides: the left one, as asked for.",)
+    assert chosen_side_note(Study("1", (left, right)), "left") == note
+    assert chosen_side_note(Study("1", (left,)), "left") == ()
+    other = replace(right, role=Role.OTHER)  # not one that could have been taken
+    assert chosen_side_note(Study("1", (other, left)), "left") == ()
