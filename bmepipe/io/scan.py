@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,20 +211,28 @@ def _choose(frames: list[Frame], study: str | None) -> list[Frame]:
     studies = _studies(frames)
     if study is None and len(studies) == 1:
         return frames
-    for number, ((uid, _), members) in enumerate(studies.items(), 1):
-        if study is not None and study in (uid, str(number)):
-            return members
-    lines = "; ".join(
-        f"{number}: {uid or 'no UID'} of {members[0].file.acquired or 'no date'}, "
-        f"{len(by_series(members))} series"
-        for number, ((uid, _), members) in enumerate(studies.items(), 1)
-    )
-    asked = f"none called {study!r} among " if study is not None else ""
+    numbered = {str(number): key for number, key in enumerate(studies, 1)}
+    found = [key for number, key in numbered.items() if study in (number, key[0])]
+    if study is not None and len(found) == 1:
+        return studies[found[0]]
+    asked = "" if study is None else f"none called {study!r} among "
+    if found:
+        asked = f"{study}, which {len(found)} patients share, among "
+    lines = "; ".join(f"{n}: {_named(key, studies)}" for n, key in numbered.items())
     raise SeveralStudies(
         "one study of one patient",
         f"{asked}{len(studies)} studies ({lines})",
-        "choose with --study",
+        "choose with --study and the number before it",
     )
+
+
+def _named(key: tuple[str, str], studies: Mapping[tuple[str, str], list[Frame]]) -> str:
+    """Return a study in a phrase; patients of one UID are counted, as nothing may name them."""
+    uid, members = key[0], studies[key]
+    patients = [other for other in studies if other[0] == uid]
+    which = f", patient {patients.index(key) + 1} of {len(patients)}" if len(patients) > 1 else ""
+    date = members[0].file.acquired or "no date"
+    return f"{uid or 'no UID'}{which} of {date}, {len(by_series(members))} series"
 
 
 def _build(frames: list[Frame], passed: Passed) -> Study:

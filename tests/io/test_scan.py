@@ -61,6 +61,22 @@ def test_several_studies_are_listed_and_chosen(series):
         scan(a.folder.parent, study="7")
 
 
+def test_two_patients_under_one_uid_are_told_apart_by_number(series):
+    a = series("both/a", study_uid="1.2.3", PatientID="ID-secret", SeriesNumber=4)
+    series("both/b", study_uid="1.2.3", PatientID="p2", SeriesNumber=5)
+    folder = a.folder.parent
+    with pytest.raises(SeveralStudies) as refusal:
+        scan(folder)
+    told = str(refusal.value)
+    assert "1: 1.2.3, patient 1 of 2 of 2020-01-02, 1 series" in told
+    assert "2: 1.2.3, patient 2 of 2 of 2020-01-02" in told
+    assert "secret" not in told
+    with pytest.raises(SeveralStudies, match=r"1\.2\.3, which 2 patients share, among 2 studies"):
+        scan(folder, study="1.2.3")
+    numbers = {scan(folder, study=number).series[0].number for number in ("1", "2")}
+    assert numbers == {4, 5}
+
+
 def test_refusals_never_name_the_patient(series):
     a = series("both/a", study_uid="1.2.3", PatientName="Secret^Name", PatientID="ID-secret")
     series("both/b", study_uid="1.2.4")
