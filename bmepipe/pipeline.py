@@ -28,7 +28,7 @@ from bmepipe.bones import (
     named_bones,
     read_labels,
 )
-from bmepipe.errors import BadSettings, WriterFailed, unknown_choice
+from bmepipe.errors import BadSettings, unknown_choice
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.intake import find_study, load_pair, recognise
 from bmepipe.models.detectors import DETECTORS, Detectors, choose_detectors
@@ -270,21 +270,16 @@ def write(
     WriterFailed
         Naming the writers that failed, after the others have written.
     """
-    from bmepipe.writers import write_all
+    from bmepipe.writers import write_each
 
-    failed: WriterFailed | None = None
     with watch.stage("write"):
-        try:
-            others = [name for name in settings.writers if name != "json"]
-            write_all(result, folder, others, settings.layout)
-        except WriterFailed as failure:
-            failed = failure
+        others = [name for name in settings.writers if name != "json"]
+        outcome = write_each(result, folder, others, settings.layout)
     measured = replace(
         result.provenance, stage_seconds=dict(watch.seconds), peak_memory_mb=peak_memory_mb()
     )
     result = replace(result, provenance=measured)
     if "json" in settings.writers:
-        write_all(result, folder, ["json"], settings.layout)
-    if failed is not None:
-        raise failed
+        outcome += write_each(result, folder, ["json"], settings.layout)
+    outcome.paths()
     return result

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -45,9 +46,62 @@ def choose_writer(name: str) -> Writer:
     return import_module(f"bmepipe.writers.{WRITERS[name]}").write
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What each writer wrote, by name, and why those that failed did."""
+
+    written: Mapping[str, tuple[Path, ...]]
+    failures: Mapping[str, Exception]
+
+    def __add__(self, later: Outcome) -> Outcome:
+        return Outcome({**self.written, **later.written}, {**self.failures, **later.failures})
+
+    def paths(self) -> list[Path]:
+        """Return the files written.
+
+        Raises
+        ------
+        WriterFailed
+            Naming the writers that failed and why, and those whose files are there.
+        """
+        if self.failures:
+            raise self._refusal() from ExceptionGroup(
+                "writers failed", list(self.failures.values())
+            )
+        return [path for paths in self.written.values() for path in paths]
+
+    def _refusal(self) -> WriterFailed:
+        told = "; ".join(
+            f"{name} failed ({type(error).__name__}: {error})"
+            for name, error in self.failures.items()
+        )
+        # Some writers have nothing to write, as those of DICOM objects for other input.
+        there = ", ".join(name for name, paths in self.written.items() if paths)
+        return WriterFailed(
+            f"outputs of {', '.join((*self.written, *self.failures))}",
+            told,
+            f"the outputs of {there} are there" if there else "no other output was written",
+        )
+
+
 def write_all(
     result: EdemaResult, folder: Path, names: Iterable[str], layout: str = "plain"
 ) -> list[Path]:
+    """Write with every writer in `names` and return the files written.
+
+    Raises
+    ------
+    UnknownChoice
+        As `write_each`.
+    WriterFailed
+        Naming the writers that failed and why, after the others have written.
+    """
+    return write_each(result, folder, names, layout).paths()
+
+
+def write_each(
+    result: EdemaResult, folder: Path, names: Iterable[str], layout: str = "plain"
+) -> Outcome:
     """Write with every writer in `names`; one that fails does not stop the others.
 
     Parameters
@@ -60,45 +114,22 @@ def write_all(
     layout : str
         "plain" or "bids": how the files are named.
 
-    Returns
-    -------
-    list of Path
-        The files written.
-
     Raises
     ------
     UnknownChoice
         If a writer or the layout is not known; nothing is written then.
-    WriterFailed
-        Naming the writers that failed and why, after the others have written.
     """
     place = choose_layout(layout)
     writers = {name: choose_writer(name) for name in names}
-    written: list[Path] = []
+    written: dict[str, tuple[Path, ...]] = {}
     failures: dict[str, Exception] = {}
     for name, write in writers.items():
         scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
         try:
-            written += place(result, scratch, write(result, scratch), folder)
+            written[name] = tuple(place(result, scratch, write(result, scratch), folder))
         except Exception as error:  # one writer's bug must not cost the others' files
             log.info("the writer %s failed", name, exc_info=True)
             failures[name] = error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    if failures:
-        raise _failed(failures, tuple(writers)) from ExceptionGroup(
-            "writers failed", list(failures.values())
-        )
-    return written
-
-
-def _failed(failures: dict[str, Exception], names: tuple[str, ...]) -> WriterFailed:
-    told = "; ".join(
-        f"{name} failed ({type(error).__name__}: {error})" for name, error in failures.items()
-    )
-    others = ", ".join(name for name in names if name not in failures)
-    return WriterFailed(
-        f"outputs of {', '.join(names)}",
-        told,
-        f"the outputs of {others} are there" if others else "no other output was asked for",
-    )
+    return Outcome(written, failures)

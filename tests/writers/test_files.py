@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from bmepipe.errors import UnknownChoice, WriterFailed
+from bmepipe.pipeline import RunSettings, write
+from bmepipe.provenance import Stopwatch
 from bmepipe.result import EdemaResult
 from bmepipe.volume import Grid
 from bmepipe.writers import WRITERS, document, overlay, report, summary, table, write_all
@@ -229,6 +231,25 @@ def test_a_failing_writer_names_itself_and_the_others_write(
         write_all(knee_run[0], tmp_path, ["tables", "json"])
     assert (tmp_path / "result.json").is_file()
     assert not list(tmp_path.glob(".tables*"))
+
+
+def test_of_a_failure_the_outputs_that_exist_are_told(knee_run: Run, tmp_path: Path) -> None:
+    result = replace(knee_run[0], pair=replace(knee_run[0].pair, t2fs_series=None))
+    settings = RunSettings(writers=("tables", "masks", "sr", "json"))
+    for name in ("lesions.csv", "measurements.csv"):
+        (tmp_path / name / "x").mkdir(parents=True)
+    with pytest.raises(WriterFailed) as failure:
+        write(result, tmp_path, settings, Stopwatch(lambda stage: None))
+    told = str(failure.value)
+    assert told.startswith("expected outputs of masks, sr, json, tables; got tables failed")
+    assert told.endswith("; the outputs of masks, json are there")  # of sr only for DICOM
+    (tmp_path / "result.json").unlink()
+    (tmp_path / "result.json" / "x").mkdir(parents=True)
+    settings = RunSettings(writers=("tables", "sr", "json"))
+    with pytest.raises(
+        WriterFailed, match=r"tables failed .*; json failed .*; no other output was"
+    ):
+        write(result, tmp_path, settings, Stopwatch(lambda stage: None))
 
 
 def test_unknown_writers_and_layouts_list_the_known_ones(knee_run: Run, tmp_path: Path) -> None:
