@@ -164,6 +164,22 @@ def test_of_two_knees_in_one_study_the_side_asked_for_is_measured(
     assert not any("as asked for" in note for note in result.notes)  # it holds this side alone
     with pytest.raises(NoUsablePair, match=f"of the {other} side"):
         run_study(tmp_path / "phantom" / "study", tmp_path / "no", replace(TABLES, side=other))
+    add_other_side(tmp_path / "phantom" / "study", knee.side)
+    result = run_study(tmp_path / "phantom" / "study", tmp_path / "out", settings)
+    assert f"Of a study of both sides: the {own} one, as asked for." in result.notes
+
+
+def add_other_side(study: Path, side: str) -> None:
+    """Add the fat-suppressed series once more, 220 mm beside, as that of the other knee."""
+    for path in study.glob("02_*.dcm"):
+        header = dcmread(path)
+        header.SeriesInstanceUID += ".1"
+        header.SOPInstanceUID += ".1"
+        header.SeriesNumber = 12
+        header.Laterality = "L" if side == "R" else "R"
+        place = header.ImagePositionPatient
+        place[0] += 220 if side == "R" else -220  # LPS: the left is at higher x
+        header.save_as(path.with_name(f"12{path.name[2:]}"))
 
 
 def test_one_image_under_two_names_is_refused(knee: Phantom, tmp_path: Path) -> None:
@@ -184,20 +200,3 @@ def test_what_only_the_user_says_to_be_fat_suppressed_is_a_note(
     settings = RunSettings("knee", t2fs=str(tmp_path / "a.nii.gz"), writers=())
     notes = run_study(None, tmp_path / "out", settings).notes
     assert any("is not known to be fat-suppressed" in line for line in notes)
-
-    add_other_side(tmp_path / "phantom" / "study", knee.side)
-    result = run_study(tmp_path / "phantom" / "study", tmp_path / "out", settings)
-    assert f"Of a study of both sides: the {own} one, as asked for." in result.notes
-
-
-def add_other_side(study: Path, side: str) -> None:
-    """Add the fat-suppressed series once more, 220 mm beside, as that of the other knee."""
-    for path in study.glob("02_*.dcm"):
-        header = dcmread(path)
-        header.SeriesInstanceUID += ".1"
-        header.SOPInstanceUID += ".1"
-        header.SeriesNumber = 12
-        header.Laterality = "L" if side == "R" else "R"
-        place = header.ImagePositionPatient
-        place[0] += 220 if side == "R" else -220  # LPS: the left is at higher x
-        header.save_as(path.with_name(f"12{path.name[2:]}"))
