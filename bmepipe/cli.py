@@ -271,9 +271,11 @@ def add_phantom(commands: Any) -> argparse.ArgumentParser:
 
 def phantom(arguments: argparse.Namespace) -> None:
     """``bmepipe phantom``."""
+    from bmepipe.folder import require_new
     from bmepipe.io.phantom_files import write_phantom
     from bmepipe.phantom.study import make_phantom
 
+    require_new(arguments.out)
     wanted = tuple(name.strip() for name in arguments.confounders.split(",") if name.strip())
     made = make_phantom(
         arguments.site, arguments.seed, healthy=arguments.healthy, confounders=wanted

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,16 +126,18 @@ def evaluate_files(predictions: Path, truth: Sequence[Path], out: Path | None = 
     ------
     StudyNotFound
         If a prediction or its truth is not there.
+    OutputExists
+        If `out` holds something else than an earlier report or cannot be written.
     """
-    cases = [
-        evaluate_case(
-            name, load_labels(mask), [load_labels(file) for file in readings_of(name, truth)]
-        )
-        for name, mask in predicted_masks(predictions)
-    ]
-    evaluation = evaluate_cases(cases)
-    if out is not None:
-        with whole_or_not_at_all(out) as folder:
+    with nullcontext() if out is None else whole_or_not_at_all(out) as folder:
+        cases = [
+            evaluate_case(
+                name, load_labels(mask), [load_labels(file) for file in readings_of(name, truth)]
+            )
+            for name, mask in predicted_masks(predictions)
+        ]
+        evaluation = evaluate_cases(cases)
+        if folder is not None:
             write_report(evaluation, folder)
     return summary(evaluation)
 

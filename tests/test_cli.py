@@ -241,6 +241,20 @@ def test_a_folder_that_holds_something_else(
     assert (other / "chapter1.txt").read_text() == "years of work"
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(
+    small_knee: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    mask = str(small_knee / "truth" / "edema_mask.nii.gz")
+    for command in (
+        ["run", str(tmp_path / "missing")],  # a study would be refused only after this
+        ["phantom", "--site", "nowhere"],
+        ["evaluate", str(tmp_path / "missing.nii.gz"), mask],
+    ):
+        assert main([*command, "-o", str(tmp_path / "file" / "out")]) == 1
+        assert "an output folder that can be written" in capsys.readouterr().err
+
+
 def test_unknown_names_list_the_known_ones(
     small_knee: Path, tmp_path: Path, refusal: Callable[..., str]
 ) -> None:

@@ -1,9 +1,15 @@
 """Output folders: whole or not at all, and never over something else."""
 
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from bmepipe.errors import OutputExists, WriterFailed
-from bmepipe.folder import whole_or_not_at_all
+from bmepipe.folder import require_new, whole_or_not_at_all
 
 
 def names(folder):
@@ -67,3 +73,82 @@ def test_an_empty_folder_may_be_used(tmp_path):
     with whole_or_not_at_all(tmp_path / "empty") as folder:
         (folder / "a").write_text("1")
     assert names(tmp_path / "empty") == [".bmepipe", "a"]
+
+
+def write_twice(out):
+    for name in ("old.txt", "new.txt"):
+        with whole_or_not_at_all(out) as folder:
+            (folder / name).write_text(name)
+            (folder / "deep").mkdir()
+            (folder / "deep" / name).write_text(name)
+
+
+@pytest.fixture
+def mounted(tmp_path) -> Iterator[Path]:
+    """A mount point, which cannot be renamed and lies on another file system."""
+    out = tmp_path / "mounted"
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(out)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield out
+    subprocess.run(["umount", str(out)], check=True)
+
+
+def test_a_mount_point_takes_the_files(mounted):
+    write_twice(mounted)
+    assert names(mounted) == [".bmepipe", "deep", "new.txt"]
+    assert names(mounted / "deep") == ["new.txt"]
+    assert names(mounted.parent) == ["mounted"]
+
+
+def test_a_result_too_large_for_its_mount_is_not_lost(mounted):
+    write_twice(mounted)
+    with (
+        pytest.raises(OutputExists, match=r"No space left.*the finished files lie in") as refusal,
+        whole_or_not_at_all(mounted) as folder,
+    ):
+        (folder / "large").write_bytes(b"1" * 100_000)
+    assert (folder / "large").stat().st_size == 100_000
+    assert str(folder) in str(refusal.value)
+    assert names(mounted) == [".bmepipe", "deep", "new.txt"]
+
+
+def test_a_folder_mounted_read_only_is_refused_before_any_work(mounted):
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    with pytest.raises(OutputExists, match="Read-only"), whole_or_not_at_all(mounted):
+        pytest.fail("the work was begun")
+
+
+def test_a_folder_that_cannot_be_renamed_takes_the_files(tmp_path, monkeypatch):
+    out, rename = tmp_path / "out", Path.rename
+
+    def busy(path, target):  # as of a mount point, where a test may not mount
+        if path == out:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    write_twice(out)
+    assert names(out) == [".bmepipe", "deep", "new.txt"]
+    assert names(out / "deep") == ["new.txt"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_where_a_link_leads_is_replaced_and_not_the_link(tmp_path):
+    (tmp_path / "disk" / "out").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "out")
+    write_twice(tmp_path / "link")
+    assert names(tmp_path / "disk" / "out") == [".bmepipe", "deep", "new.txt"]
+    assert names(tmp_path) == ["disk", "link"]
+    assert names(tmp_path / "disk") == ["out"]
+
+
+@pytest.mark.parametrize("check", [require_new, lambda out: whole_or_not_at_all(out).__enter__()])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path, check):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputExists, match=r"can be written; got .*x, where .*file is a file"):
+        check(tmp_path / "file" / "x")
+    with pytest.raises(OutputExists, match="can be written; got /proc/bmepipe: "):
+        check(Path("/proc/bmepipe"))
+    assert names(tmp_path) == ["file"]

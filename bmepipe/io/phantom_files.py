@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -19,7 +16,8 @@ from types import MappingProxyType
 import nibabel
 import numpy as np
 
-from bmepipe.errors import OutputExists, unknown_choice
+from bmepipe.errors import unknown_choice
+from bmepipe.folder import made_whole, require_new
 from bmepipe.io.phantom_dicom import image_type, series_name, write_dicom
 from bmepipe.phantom.study import Phantom
 from bmepipe.phantom.tissue import Sequence, Technique
@@ -84,27 +82,17 @@ def write_phantom(
     UnknownChoice
         For an unknown format.
     OutputExists
-        If the folder holds something.
+        If the folder holds something or cannot be written.
     """
     if format not in FORMATS:
         raise unknown_choice("format", format, FORMATS)
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputExists("a new or empty folder", str(folder), "name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    require_new(folder)
+    with made_whole(folder) as made:
         (made / "study").mkdir()
         (made / "truth").mkdir()
         FORMATS[format](phantom, made / "study", storage or Storage())
         _write_truth(phantom, made / "truth")
-        if folder.exists():
-            folder.rmdir()
-        os.replace(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    folder.chmod(0o755)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
