@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmepipe import RESEARCH_ONLY, __version__
-from bmepipe.errors import BadSettings, BmepipeError
+from bmepipe.errors import BadSettings, BmepipeError, WriterFailed
 
 if TYPE_CHECKING:
     from bmepipe.pipeline import RunSettings
@@ -34,13 +34,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         from bmepipe.terminal import one_line
 
         print(f"bmepipe: {one_line(str(refusal))}", file=sys.stderr)
+        if not isinstance(refusal, WriterFailed):  # after that OUT holds what could be written
+            tell_earlier(arguments)
         return 1
     except BrokenPipeError:  # the reader of our output, as in "bmepipe sites | head", has left
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the interpreter flushes it at exit)
         return 0
     except KeyboardInterrupt:
         print("bmepipe: interrupted; nothing was written", file=sys.stderr)
+        tell_earlier(arguments)
         return 1
+
+
+def tell_earlier(arguments: argparse.Namespace) -> None:
+    """Say on standard error that the output folder still holds an earlier result, where it does.
+
+    It is not removed, and must not be taken for the result of the study that was refused.
+    """
+    from bmepipe.folder import holds_result
+
+    out = getattr(arguments, "out", None)
+    if out is not None and holds_result(out):
+        print(f"bmepipe: {out} still holds an earlier result, not of this run", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

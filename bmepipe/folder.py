@@ -58,12 +58,17 @@ def made_whole(out: Path) -> Iterator[Path]:
     _put_in_place(new, out)
 
 
+def holds_result(out: Path) -> bool:
+    """Say whether a folder is an earlier result."""
+    return (out / MARK).is_file()
+
+
 def require_replaceable(out: Path) -> None:
     """Refuse an output folder that holds something else than an earlier result."""
     with _refused(out):
         if not out.exists():
             return
-        if out.is_dir() and ((out / MARK).is_file() or not any(out.iterdir())):
+        if out.is_dir() and (holds_result(out) or not any(out.iterdir())):
             return
     came = f"{out}, which is a file" if out.is_file() else f"{out}, which holds other files"
     raise OutputExists(

@@ -16,6 +16,7 @@ import pytest
 from pydicom import dcmread
 
 from bmepipe.cli import main
+from bmepipe.folder import whole_or_not_at_all
 from bmepipe.pipeline import require_writers
 from bmepipe.settings import read_config
 
@@ -154,6 +155,20 @@ def test_without_a_t1_it_runs_and_says_what_is_missing(
     assert main(["run", str(study), "-o", str(out), "--bones", str(bones)]) == 0
     assert "no T1 series: the T1 evidence is missing" in capsys.readouterr().out
     assert all(row["t1_ratio"] == "" for row in rows(out).values())
+
+
+def test_a_refusal_says_that_an_earlier_result_is_still_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with whole_or_not_at_all(out) as folder:
+        (folder / "measurements.csv").write_text("another patient's")
+    for refused in (["run", "missing"], ["run", "missing", "--detector", "oracle"]):
+        assert main([*refused, "-o", str(out)]) == 1
+        first, last = capsys.readouterr().err.splitlines()[-2:]
+        assert first.startswith("bmepipe: expected")
+        assert last == f"bmepipe: {out} still holds an earlier result, not of this run"
+    assert (out / "measurements.csv").read_text() == "another patient's"
 
 
 def test_nothing_there(tmp_path: Path, refusal: Callable[..., str]) -> None:
