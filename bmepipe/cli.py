@@ -1,6 +1,6 @@
 """The command line: typed arguments in, one call each, refusals as one line and an exit code.
 
-Exit codes: 0 done, 1 a refusal, 2 usage.
+Exit codes: 0 done, 1 a refusal, 2 usage, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=getattr(logging, arguments.log.upper()), format="%(levelname)s %(message)s"
     )
     try:
-        return int(arguments.call(arguments) or 0)
+        with _terminated_as_exit():
+            return int(arguments.call(arguments) or 0)
     except BmepipeError as refusal:
         from bmepipe.terminal import one_line
 
@@ -44,6 +47,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bmepipe: interrupted; nothing was written", file=sys.stderr)
         tell_earlier(arguments)
         return 1
+    except _Terminated:
+        print("bmepipe: terminated; nothing was written", file=sys.stderr)
+        tell_earlier(arguments)
+        return 128 + signal.SIGTERM
+
+
+class _Terminated(SystemExit):
+    """The system asked the program to end."""
+
+
+@contextmanager
+def _terminated_as_exit() -> Iterator[None]:
+    """Make SIGTERM end the block by an exception, so that half-written folders are removed."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut that short
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def tell_earlier(arguments: argparse.Namespace) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bmepipe.errors import OutputExists, WriterFailed
@@ -26,6 +28,7 @@ def whole_or_not_at_all(out: Path) -> Iterator[Path]:
         If `out` exists and is neither empty nor an earlier result, or cannot be written: before
         the block, so that no work is lost.
     """
+    _sweep(out.resolve())
     require_replaceable(out)
     with made_whole(out) as new:
         (new / MARK).write_text("made by bmepipe; a new run may replace this folder\n")
@@ -46,16 +49,19 @@ def made_whole(out: Path) -> Iterator[Path]:
     """
     out = out.resolve()  # what a link leads to is replaced, not the link
     new = _new_folder(out)
-    try:
-        new.chmod(0o755)
-        yield new
-    except WriterFailed:
+    with ExitStack() as stack:
+        with suppress(OSError, ImportError):  # a file system or a system without locks
+            stack.enter_context(_owned(new))
+        try:
+            new.chmod(0o755)
+            yield new
+        except WriterFailed:
+            _put_in_place(new, out)
+            raise
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
         _put_in_place(new, out)
-        raise
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    _put_in_place(new, out)
 
 
 def holds_result(out: Path) -> bool:
@@ -80,6 +86,7 @@ def require_replaceable(out: Path) -> None:
 
 def require_new(out: Path) -> None:
     """Refuse an output folder that holds something or cannot be written."""
+    _sweep(out.resolve())
     with _refused(out):
         free = not any(out.iterdir()) if out.is_dir() else not out.exists()
     if not free:
@@ -103,6 +110,33 @@ def _new_folder(out: Path) -> Path:
 
 def _hidden(out: Path, place: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=place))
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: it ends with this process, however it ends, on any machine.
+
+    Raises
+    ------
+    OSError
+        If another process holds it, or there are no locks here.
+    """
+    import fcntl  # not on Windows
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what runs into `out` that were killed have left half-written."""
+    for place in (out.parent, out):
+        for left in place.glob(f".{glob.escape(out.name)}.????????.partial"):
+            with suppress(OSError, ImportError), _owned(left):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,6 +170,22 @@ def test_a_refusal_says_that_an_earlier_result_is_still_there(
         assert first.startswith("bmepipe: expected")
         assert last == f"bmepipe: {out} still holds an earlier result, not of this run"
     assert (out / "measurements.csv").read_text() == "another patient's"
+
+
+def test_a_run_that_is_terminated_leaves_nothing(small_knee: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bmepipe", "run", str(small_knee / "study")]
+    started = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+    )
+    assert started.stderr is not None
+    while "bones" not in started.stderr.readline():
+        assert started.poll() is None
+    assert list(tmp_path.iterdir())
+    started.terminate()
+    told = started.communicate(timeout=60)[1]
+    assert started.returncode == 128 + signal.SIGTERM
+    assert told.splitlines()[-1] == "bmepipe: terminated; nothing was written"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_there(tmp_path: Path, refusal: Callable[..., str]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +153,41 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path, che
     with pytest.raises(OutputExists, match="can be written; got /proc/bmepipe: "):
         check(Path("/proc/bmepipe"))
     assert names(tmp_path) == ["file"]
+
+
+@pytest.fixture
+def another_run(tmp_path) -> Iterator[subprocess.Popen]:
+    """A run of another process into tmp_path/out, at work until it is killed."""
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from bmepipe.folder import whole_or_not_at_all\n"
+        "with whole_or_not_at_all(Path(sys.argv[1])) as folder:\n"
+        "    print(folder, flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_what_a_killed_run_left_is_removed_and_what_a_living_one_makes_is_not(
+    tmp_path, another_run
+):
+    half = Path(another_run.stdout.readline().strip())
+    (tmp_path / ".other.12345678.partial").mkdir()
+    with whole_or_not_at_all(tmp_path / "out"):
+        pass
+    assert half.is_dir()
+    another_run.kill()
+    another_run.wait()
+    with whole_or_not_at_all(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == [".other.12345678.partial", "out"]
+
+
+def test_a_killed_run_within_a_mount_does_not_make_it_another_s(tmp_path):
+    half = tmp_path / "out" / ".out.12345678.partial"
+    half.mkdir(parents=True)
+    with whole_or_not_at_all(tmp_path / "out"):
+        pass
+    assert names(tmp_path / "out") == [".bmepipe"]
