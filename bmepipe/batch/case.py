@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bmepipe.io.scan import find_files
-
-# What a batch itself puts beside the cases' folders.
-RESERVED = {"logs", "records", "thumbnails", "cases.csv", "cohort.csv", "cohort.parquet",
-            "index.html"}  # fmt: skip
-LONGEST = 120  # with room for the marks of a folder that is being written
 
 
 @dataclass(frozen=True)
@@ -25,13 +18,19 @@ class Case:
     Parameters
     ----------
     name : str
-        Of its output folder: letters, digits, ``.``, ``_`` and ``-``.
+        Of its output folder, as `names.clean_name` makes it.
     path : str, optional
         Folder, zip or DICOMDIR; None where the manifest names both series as NIfTI files.
     study : str, optional
         StudyInstanceUID, where the folder holds several.
     site, t1, t2fs, bones, side : str, optional
         As of ``bmepipe run``.
+    source : str
+        The study's path as the data set has it, relative to it, for the table.
+    known_as : str
+        What its name is kept by: its path in the data set or its id in the manifest.
+    uid : str
+        StudyInstanceUID; empty where it is not known before the case runs.
     """
 
     name: str
@@ -42,40 +41,18 @@ class Case:
     t2fs: str | None = None
     bones: str | None = None
     side: str | None = None
+    source: str = ""
+    known_as: str = ""
+    uid: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What the case is known by; its name, where nothing else was told."""
+        return self.known_as or self.name
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name."""
         return asdict(self)
-
-
-def clean_name(text: str) -> str:
-    """Return a name for a case's folder: letters, digits, ``.``, ``_`` and ``-``, not too long.
-
-    >>> clean_name("p 02 / knee"), clean_name("..")
-    ('p_02_knee', 'case')
-    """
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._") or "case"
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def unique(cases: Iterable[Case]) -> list[Case]:
-    """Return the cases by name, a number added where a name is in use already.
-
-    >>> [case.name for case in unique([Case("a"), Case("A"), Case("a-2"), Case("logs")])]
-    ['A', 'a-2', 'a-2-2', 'logs-2']
-    """
-    used = set(RESERVED)
-    named = []
-    for case in sorted(cases, key=lambda c: (c.name, c.path or "", c.study or "")):
-        name, number = case.name, 1
-        while name.lower() in used:
-            number += 1
-            name = f"{case.name}-{number}"
-        used.add(name.lower())
-        named.append(replace(case, name=name))
-    return named
 
 
 def fingerprint(case: Case) -> str:

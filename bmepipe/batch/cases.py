@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmepipe.batch.case import Case, unique
+from bmepipe.batch.case import Case
 from bmepipe.batch.manifest import read_manifest
+from bmepipe.batch.names import named
 from bmepipe.batch.tree import OnUnits, cases_below
 from bmepipe.errors import StudyNotFound
 
@@ -36,4 +37,4 @@ def find_cases(dataset: Path, on_units: OnUnits = lambda done, of: None) -> list
         )
     if not cases:
         raise StudyNotFound("at least one study", f"none in {dataset}", "give another folder")
-    return unique(cases)
+    return named(cases)

@@ -11,7 +11,8 @@ from typing import Any
 from bmepipe.result import BoneMeasurement, column_names
 from bmepipe.writers.table import cell
 
-CASE_COLUMNS = ("case", "status", "reason", "site", "t1", "t2fs", "edema_ml", "seconds", "notes")
+CASE_COLUMNS = ("case", "status", "reason", "site", "t1", "t2fs", "edema_ml", "seconds", "notes",
+                "path")  # fmt: skip
 TEXT = ("case", "site", "bone", "note")
 COUNTS = ("lesion_count",)
 
@@ -47,7 +48,8 @@ def write_tables(out: Path, records: Sequence[dict[str, Any]]) -> None:
 
 def _csv(path: Path, header: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     new = path.with_suffix(".part")
-    with new.open("w", encoding="utf-8", newline="") as target:
+    # A path may hold bytes that are no text.
+    with new.open("w", encoding="utf-8", errors="replace", newline="") as target:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -17,7 +17,7 @@ from bmepipe.batch.case import Case, fingerprint
 from bmepipe.batch.child import kill_all, run_isolated, sweep
 from bmepipe.batch.cohort import write_tables
 from bmepipe.batch.gallery import write_gallery
-from bmepipe.errors import BadSettings, OutputExists
+from bmepipe.errors import BadSettings
 from bmepipe.models.stored import stored_sha256
 from bmepipe.pipeline import RunSettings
 from bmepipe.site import load_site, site_names
@@ -69,11 +69,14 @@ def run_batch(
     records.prepare(out, resume)
     with records.locked(out):
         sweep(out)
+        cases = records.name_cases(out, cases)
+        paths = {case.name: case.source for case in cases}
         made_of = asdict(settings) | {"bones": settings.bones and str(settings.bones)}
         common = f"{sorted(made_of.items())} {software_key()}"
         keys = {case.name: f"{fingerprint(case)} {common}" for case in cases}
         found = {name: records.still_valid(out, name, key) for name, key in keys.items()}
-        finished = {name: record for name, record in found.items() if record is not None}
+        finished = {name: record | {"path": paths[name]}
+                    for name, record in found.items() if record is not None}  # fmt: skip
         for number, record in enumerate(finished.values(), start=1):
             on_case(record, number, len(cases))
         rest: dict[str, Any] = {"out": str(out), "settings": made_of, "timeout_s": case_timeout_s,
@@ -83,7 +86,7 @@ def run_batch(
         try:
             with _terminated_as_interrupt():
                 for record in _as_they_come(executor, tasks, out):
-                    record["key"] = keys[record["case"]]
+                    record |= {"key": keys[record["case"]], "path": paths[record["case"]]}
                     _keep(out, record)
                     finished[record["case"]] = record
                     on_case(record, len(finished), len(cases))
@@ -116,14 +119,9 @@ def _as_they_come(
 
 
 def _tabulate(out: Path, ordered: Sequence[dict[str, Any]]) -> None:
-    try:
+    with records.writing(out, records.AGAIN):
         write_tables(out, ordered)
         write_gallery(out, ordered)
-    except OSError as error:
-        raise OutputExists(
-            "an output folder that can be written", f"{out}: {error.strerror}",
-            "make room or give rights, then add --resume",
-        ) from error  # fmt: skip
 
 
 def software_key() -> str:

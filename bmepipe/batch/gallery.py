@@ -33,7 +33,7 @@ def write_gallery(out: Path, records: Sequence[dict[str, Any]]) -> None:
         },
     )
     new = out / "index.part"
-    new.write_text(page, encoding="utf-8")
+    new.write_text(page, encoding="utf-8", errors="replace")
     os.replace(new, out / "index.html")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bmepipe.batch.case import Case, clean_name
+from bmepipe.batch.case import Case
+from bmepipe.batch.names import clean_name
 from bmepipe.errors import BadSettings
+
+OURS = ("name", "source", "known_as", "uid")  # fields of a case that are no columns
 
 
 def read_manifest(path: Path) -> Iterator[Case]:
@@ -17,10 +21,16 @@ def read_manifest(path: Path) -> Iterator[Case]:
 
     Columns: ``case``, ``path``, ``site``, ``t1``, ``t2fs``, ``bones``, ``study``, ``side``; all
     but ``case`` may be missing or empty, but a row needs a path or a t2fs file.
+
+    Raises
+    ------
+    BadSettings
+        If it cannot be read, or names a case twice: results would change places with the rows.
     """
+    seen: Counter[str] = Counter()
     for number, row in enumerate(_rows(path), start=1):
         values = {key: str(value).strip() for key, value in row.items() if value not in (None, "")}
-        known = {"case", *(field.name for field in fields(Case) if field.name != "name")}
+        known = {"case", *(field.name for field in fields(Case) if field.name not in OURS)}
         if unknown := set(values) - known:
             raise BadSettings(
                 f"columns among {', '.join(sorted(known))}",
@@ -32,11 +42,17 @@ def read_manifest(path: Path) -> Iterator[Case]:
                 "a case and a path or t2fs in every row", f"row {number} without",
                 f"complete {path.name}",
             )  # fmt: skip
-        name = clean_name(values.pop("case"))
+        told = values.pop("case")
+        seen[told] += 1
+        source = values.get("path") or values["t2fs"]
         for key in ("path", "t1", "t2fs", "bones"):
             if key in values and (path.parent / values[key]).exists():
                 values[key] = str((path.parent / values[key]).resolve())
-        yield Case(name, **values)
+        yield Case(clean_name(told), source=source, known_as=told, **values)
+    if twice := [f"{told} {count} times" for told, count in seen.items() if count > 1]:
+        raise BadSettings(
+            "each case of a manifest once", ", ".join(twice), f"give each row of {path.name} a name"
+        )
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -6,15 +6,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bmepipe.batch.case import Case
+from bmepipe.batch.names import named_as_before
 from bmepipe.errors import OutputExists
 from bmepipe.folder import MARK
 
 FOLDER = "records"
+AGAIN = "make room or give rights, then add --resume"
 FINAL = ("done", "refused")  # a failure may have been the machine's and is tried again
 
 
@@ -39,13 +42,26 @@ def prepare(out: Path, resume: bool) -> None:
             raise OutputExists(
                 "a new output folder", f"{out}, an earlier batch", "add --resume to go on with it"
             )
-    try:
+    with writing(out, "give another"):
         (out / FOLDER).mkdir(parents=True, exist_ok=True)
         (out / "logs").mkdir(exist_ok=True)
+
+
+@contextmanager
+def writing(out: Path, remedy: str) -> Iterator[None]:
+    """Turn an error of the file system within the block into a refusal of `out`."""
+    try:
+        yield
     except OSError as error:
         raise OutputExists(
-            "an output folder that can be written", f"{out}: {error.strerror}", "give another"
+            "an output folder that can be written", f"{out}: {error.strerror}", remedy
         ) from error
+
+
+def name_cases(out: Path, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases as earlier runs into `out` have named them, the others with new names."""
+    with writing(out, AGAIN):
+        return named_as_before(cases, out / FOLDER / "names.csv")
 
 
 def write_record(out: Path, record: dict[str, Any]) -> None:

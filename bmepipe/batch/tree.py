@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from bmepipe.batch.case import Case, clean_name
+from bmepipe.batch.case import Case
+from bmepipe.batch.names import clean_name
 from bmepipe.errors import BmepipeError
 from bmepipe.io.archive import unpacked
 from bmepipe.io.nifti import find_nifti
@@ -39,21 +40,29 @@ def cases_below(dataset: Path, on_units: OnUnits) -> Iterator[Case]:
         parts += study_parts([p for p in files if not _is_zip(p)])
         images |= {p.parent for p in find_nifti(unit) if not bids or p.parent.name == "anat"}
     studies = list(study_places(parts))
-    homes = {folder for folder, _ in studies}
+    homes = {folder for folder, _, _ in studies}
     images = {p for p in images if p not in homes and homes.isdisjoint(p.parents)}
-    for folder, uid in studies:
-        yield Case(case_name(folder, dataset), str(folder), uid)
+    for folder, uid, alone in studies:
+        yield case_at(folder, dataset, uid, alone=alone)
     for folder in images:
-        yield Case(case_name(folder, dataset), str(folder))
+        yield case_at(folder, dataset)
     for path in zips:
         yield from cases_of_zip(path, dataset)
     if homes != {dataset}:
         for folder in without_any(folders, homes | images | set(zips)):
-            yield Case(case_name(folder, dataset), str(folder))
+            yield case_at(folder, dataset)
 
 
-def study_places(parts: Iterable[StudyPart]) -> Iterator[tuple[Path, str | None]]:
-    """Yield the folder of each study, and its UID where another study lies in that folder too."""
+def case_at(path: Path, dataset: Path, uid: str = "", *, alone: bool = True) -> Case:
+    """Return the case of the study at a path, which is chosen by its UID where others lie there."""
+    source = path.relative_to(dataset).as_posix()
+    study = None if alone else uid
+    name = case_name(path, dataset)
+    return Case(name, str(path), study, source=source, known_as=source, uid=uid)
+
+
+def study_places(parts: Iterable[StudyPart]) -> Iterator[tuple[Path, str, bool]]:
+    """Yield the folder of each study, its UID, and whether no other study lies in that folder."""
     studies: dict[tuple[str, str], list[StudyPart]] = {}
     for part in parts:
         studies.setdefault((part.uid, part.patient), []).append(part)
@@ -65,8 +74,7 @@ def study_places(parts: Iterable[StudyPart]) -> Iterator[tuple[Path, str | None]
     for folder, _ in places:
         seen[folder] = seen.get(folder, 0) + 1
     for folder, uid in places:
-        alone = seen[folder] == 1 and folder not in above
-        yield folder, None if alone else uid
+        yield folder, uid, seen[folder] == 1 and folder not in above
 
 
 def copies(parts: list[StudyPart]) -> list[Path]:
@@ -106,8 +114,8 @@ def cases_of_zip(path: Path, dataset: Path) -> Iterator[Case]:
             shutil.rmtree(root, ignore_errors=True)
     except (BmepipeError, OSError):
         pass  # running it says what is wrong with it
-    for uid in uids if len(uids) > 1 else [None]:
-        yield Case(case_name(path, dataset), str(path), uid)
+    for uid in uids or [""]:
+        yield case_at(path, dataset, uid, alone=len(uids) < 2)
 
 
 def without_any(folders: Iterable[Path], found: set[Path], deep: bool = False) -> Iterator[Path]:

@@ -182,6 +182,19 @@ def test_an_outdated_result_does_not_outlive_a_refusal(
     assert table(out / "cohort.csv") == []
 
 
+def test_a_case_that_is_added_takes_no_result_from_another(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    (data / "Müller 1").mkdir(parents=True)
+    assert run(data, out).keys() == {"Müller_1"}
+    (data / "Müller #1").mkdir()
+    (data / "日本").mkdir()
+    run(data, out, resume=True)
+    paths = {row["case"]: row["path"] for row in table(out / "cases.csv")}
+    assert paths == {"Müller_1": "Müller 1", "Müller_1-2": "Müller #1", "日本": "日本"}
+    assert (out / "logs" / "日本.log").is_file()
+    assert 'href="logs/%E6%97%A5%E6%9C%AC.log"' in (out / "index.html").read_text("utf-8")
+
+
 def test_two_batches_do_not_write_to_one_folder(dataset: Path, tmp_path: Path) -> None:
     prepare(tmp_path / "out", resume=False)
     with locked(tmp_path / "out"), pytest.raises(OutputExists, match="no other batch"):

@@ -75,15 +75,15 @@ def test_a_study_with_a_folder_per_series_is_one_case(study: Path, tmp_path: Pat
             target = data / str(dcmread(path, stop_before_pixels=True).SeriesNumber)
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    assert find_cases(data) == [Case("data", str(data))]
+    (case,) = find_cases(data)
+    assert (case.name, case.path, case.study, case.source) == ("data", str(data), None, ".")
 
 
 def test_names_do_not_clash_with_each_other_or_with_the_tables(tmp_path: Path) -> None:
-    lines = ["logs,x", "a,x", "a,y", "a-2,z", "é,x", f"{'very' * 99},x"]
+    lines = ["logs,x", "a,x", "A,y", "a-2,z", "?,x", f"{'very' * 99},x"]
     (tmp_path / "m.csv").write_text("\n".join(["case,path", *lines]))
     names = [case.name for case in find_cases(tmp_path / "m.csv")]
-    assert names[:4] == ["a", "a-2", "a-2-2", "case"]
-    assert names[4] == "logs-2"
+    assert names[:5] == ["A", "a-2", "a-2-2", "case", "logs-2"]
     assert len(names[5]) == 120
 
 
@@ -96,11 +96,12 @@ def test_folders_of_nifti_are_cases(small_knee: Path, tmp_path: Path) -> None:
 
 def test_a_manifest_names_cases_relative_to_itself(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    (tmp_path / "m.csv").write_text("case,path,site,t2fs\nA 1,x,knee,\nA 1,x,,3\nB,,,b.nii.gz\n")
+    (tmp_path / "m.csv").write_text("case,path,site,t2fs\nA 1,x,knee,\nA_1,x,,3\nB,,,b.nii.gz\n")
     first, second, third = find_cases(tmp_path / "m.csv")
-    assert first == Case("A_1", str(tmp_path / "x"), site="knee")
+    assert first == Case("A_1", str(tmp_path / "x"), site="knee", source="x", known_as="A 1")
     assert (second.name, second.t2fs) == ("A_1-2", "3")
     assert (third.name, third.path, third.t2fs) == ("B", None, "b.nii.gz")
+    assert third.source == "b.nii.gz"
 
 
 def test_a_parquet_manifest_holds_the_same(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_parquet_manifest_holds_the_same(tmp_path: Path) -> None:
 
     table = pyarrow.table({"case": ["a"], "path": ["p"], "site": [None]})
     write_table(table, tmp_path / "m.parquet")
-    assert find_cases(tmp_path / "m.parquet") == [Case("a", "p")]
+    assert find_cases(tmp_path / "m.parquet") == [Case("a", "p", source="p", known_as="a")]
 
 
 def test_manifests_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
@@ -119,6 +120,9 @@ def test_manifests_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         find_cases(path)
     path.write_text("case,site\nA,knee\n")
     with pytest.raises(BadSettings, match="row 1 without"):
+        find_cases(path)
+    path.write_text("case,path\np1,x\np2,y\np3,z\np1,z\np3,x\n")
+    with pytest.raises(BadSettings, match="once; got p1 2 times, p3 2 times"):
         find_cases(path)
     path.write_text("case,path\n")
     with pytest.raises(StudyNotFound, match="none in"):
