@@ -11,8 +11,8 @@ from typing import Any
 from bmepipe.result import BoneMeasurement, column_names
 from bmepipe.writers.table import cell
 
-CASE_COLUMNS = ("case", "status", "reason", "site", "t1", "t2fs", "edema_ml", "seconds", "notes",
-                "path")  # fmt: skip
+CASE_COLUMNS = ("case", "status", "reason", "site", "t1", "t2fs", "edema_ml", "not_measured",
+                "seconds", "notes", "path")  # fmt: skip
 TEXT = ("case", "site", "bone", "note")
 COUNTS = ("lesion_count",)
 
@@ -21,6 +21,7 @@ def case_row(record: dict[str, Any]) -> list[str]:
     """Return a case's cells, in the order of `CASE_COLUMNS`."""
     values = dict(record)
     values["edema_ml"] = total_ml(record)
+    values["not_measured"] = " | ".join(not_measured(record))
     values["notes"] = " | ".join(record.get("notes", ()))
     return [cell(values.get(name), 3 if name == "edema_ml" else None) for name in CASE_COLUMNS]
 
@@ -30,6 +31,13 @@ def total_ml(record: dict[str, Any]) -> float | None:
     at = column_names(BoneMeasurement).index("edema_ml")
     measured = [float(row[at]) for row in record.get("rows", ()) if row[at] != ""]
     return sum(measured) if measured else None
+
+
+def not_measured(record: dict[str, Any]) -> list[str]:
+    """Return the bones that were found but not measured: their edema is not in the total."""
+    columns = column_names(BoneMeasurement)
+    bone, at = columns.index("bone"), columns.index("edema_ml")
+    return [row[bone] for row in record.get("rows", ()) if row[at] == ""]
 
 
 def write_tables(out: Path, records: Sequence[dict[str, Any]]) -> None:

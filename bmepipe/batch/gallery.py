@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bmepipe import RESEARCH_ONLY, __version__
-from bmepipe.batch.cohort import total_ml
+from bmepipe.batch.cohort import not_measured, total_ml
 from bmepipe.writers.report import csp_hash, filled
 
 
@@ -44,7 +44,8 @@ def _packaged(name: str) -> str:
 def _row(out: Path, record: dict[str, Any]) -> str:
     name, status = record["case"], record["status"]
     volume, seconds = total_ml(record), record.get("seconds", 0)
-    told = record.get("reason") or " | ".join(record.get("notes", ()))
+    missing = [f"not measured: {', '.join(bones)}"] if (bones := not_measured(record)) else []
+    told = record.get("reason") or " | ".join([*missing, *record.get("notes", ())])
     reports = sorted((out / name).glob("*.html")) if status == "done" else []
     cells = [
         f"<td>{_picture(out, name)}</td>",
