@@ -355,11 +355,21 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "evaluate",
         help="compare predictions with truth: voxels, lesions, volumes",
+        description="Compare the edema masks of results with those that readers drew: overlap and"
+        " distances, lesions found one by one, volumes. Of several readings of a case, the truth is"
+        " what more than half of them mark. Cases are matched by name; docs/evaluate.md tells how.",
         epilog=RESEARCH_ONLY,
     )
-    command.add_argument("predictions", type=Path, help="folder of masks, or one mask")
-    command.add_argument("truth", type=Path, nargs="+", help="folder of masks per reader, or masks")
-    command.add_argument("-o", "--out", type=Path, help="folder for the report")
+    command.add_argument(
+        "predictions", type=Path, help="a mask, a result, a batch's output or a folder of masks"
+    )
+    command.add_argument(
+        "truth",
+        type=Path,
+        nargs="+",
+        help="a mask, or a folder with CASE.nii.gz or CASE/edema*.nii.gz; one for each reader",
+    )
+    command.add_argument("-o", "--out", type=Path, help="folder for agreement.json, .csv and .png")
     command.set_defaults(call=evaluate)
     return command
 

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,11 @@ from bmepipe.analysis.agreement import (
     wilson_interval,
 )
 from bmepipe.analysis.labels import reorder
-from bmepipe.errors import StudyNotFound
+from bmepipe.errors import BmepipeError, ImplausibleImage, StudyNotFound
 from bmepipe.folder import whole_or_not_at_all
 from bmepipe.io.nifti import load_labels
+from bmepipe.readings import predicted_masks, readings_of
 from bmepipe.volume import Volume, require_same_grid
-
-MASK = "edema_mask.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Evaluation:
 
     cases: tuple[CaseAgreement, ...]
     volumes: VolumeAgreement
+    skipped: tuple[str, ...] = ()  # predicted, without a truth
 
     @property
     def mean_dice(self) -> float | None:
@@ -119,65 +119,63 @@ def evaluate_files(predictions: Path, truth: Sequence[Path], out: Path | None = 
         A mask; a result folder; or a folder of result folders or masks, one per case.
     truth : sequence of Path
         A mask or folder for each reader. A folder may hold the cases by name, and several readings
-        as ``edema*.nii.gz`` in one case's folder.
+        as ``edema*.nii.gz`` in one case's folder. A case without any is left out and listed.
     out : Path, optional
 
     Raises
     ------
     StudyNotFound
-        If a prediction or its truth is not there.
+        If there is no prediction, or no truth of any.
+    GridMismatch, ImplausibleImage
+        If a reading lies on another grid, or a file is no mask; the case is named.
     OutputExists
         If `out` holds something else than an earlier report or cannot be written.
     """
     with nullcontext() if out is None else whole_or_not_at_all(out) as folder:
-        cases = [
-            evaluate_case(
-                name, load_labels(mask), [load_labels(file) for file in readings_of(name, truth)]
+        masks = predicted_masks(predictions)
+        readings = {name: readings_of(name, truth, alone=len(masks) == 1) for name, _ in masks}
+        if not any(readings.values()):
+            named = ", ".join(str(path) for path in truth)
+            raise StudyNotFound(
+                f"truth of {_listed(list(readings))} (CASE.nii.gz, or edema*.nii.gz in CASE)",
+                f"none in {named}",
+                "check the names",
             )
-            for name, mask in predicted_masks(predictions)
-        ]
-        evaluation = evaluate_cases(cases)
+        cases = [_compared(name, mask, readings[name]) for name, mask in masks if readings[name]]
+        skipped = [name for name, files in readings.items() if not files]
+        evaluation = replace(evaluate_cases(cases), skipped=tuple(skipped))
         if folder is not None:
             write_report(evaluation, folder)
     return summary(evaluation)
 
 
-def predicted_masks(path: Path) -> list[tuple[str, Path]]:
-    """Return the name and mask of each predicted case, sorted by name."""
-    if path.is_file():
-        return [(_stem(path), path)]
-    if (path / MASK).is_file():
-        return [(path.name, path / MASK)]
-    found = {folder.name: folder / MASK for folder in path.glob("*") if (folder / MASK).is_file()}
-    found |= {_stem(file): file for file in path.glob("*.nii*")}
-    if not found:
-        raise StudyNotFound(
-            f"predicted masks (CASE/{MASK} or CASE.nii.gz)", f"none in {path}", "check the folder"
-        )
-    return sorted(found.items())
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
-def readings_of(case: str, truth: Sequence[Path]) -> list[Path]:
-    """Return the files of the readings of a case in the given files and folders."""
-    files: list[Path] = []
-    for path in truth:
-        if path.is_file():
-            files.append(path)
-            continue
-        places = (path / case / "truth", path / case, path / "truth", path)
-        whole = sorted(path.glob(f"{case}.nii*"))
-        readings = [f for place in places for f in sorted(place.glob("edema*.nii*"))[:99]]
-        readings = [f for f in readings if "probability" not in f.name]
-        same_place = [f for f in readings if f.parent == readings[0].parent]
-        files.extend(whole or same_place)
-    if not files:
-        named = ", ".join(str(path) for path in truth)
-        raise StudyNotFound(
-            f"truth of the case {case} (a mask, or edema*.nii.gz in a folder of its name)",
-            f"none in {named}",
-            "check the names",
+def _compared(case: str, mask: Path, readings: Sequence[Path]) -> CaseAgreement:
+    """Compare the files of one case; what is refused says of which case."""
+    try:
+        drawn, *read = [_edema(file) for file in (mask, *readings)]
+        return evaluate_case(case, drawn, read)
+    except BmepipeError as refusal:
+        came = f"of the case {case}, {refusal.came}"
+        raise type(refusal)(refusal.expected, came, refusal.remedy) from refusal
+
+
+def _edema(file: Path) -> Volume:
+    """Return a mask of edema; a map of bones, all of which would be edema, is none."""
+    mask = load_labels(file)
+    values = [value for value in np.unique(mask.data).tolist() if value > 0]
+    if len(values) > 1:
+        told = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+        raise ImplausibleImage(
+            "a mask of edema, one value besides 0",
+            f"{file.name} with the values {told}",
+            "give the mask and not the bones; give numbered lesions one value",
         )
-    return files
+    return mask
 
 
 def summary(evaluation: Evaluation) -> str:
@@ -199,6 +197,8 @@ def summary(evaluation: Evaluation) -> str:
         f"(limits {_show(volumes.low_ml)} to {_show(volumes.high_ml)}), "
         f"log-volume concordance {_show(volumes.log_ccc)}"
     )
+    if evaluation.skipped:
+        lines.append(f"without a truth, left out: {_listed(evaluation.skipped)}")
     return "\n".join(lines)
 
 
@@ -210,6 +210,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:
         "volumes": asdict(evaluation.volumes),
         "lesions_found": _found_by_size(evaluation),
         "false_per_case": _mean([float(case.lesions.false) for case in evaluation.cases]),
+        "without_truth": list(evaluation.skipped),
         "cases": [asdict(case) for case in evaluation.cases],
     }
     report, table = folder / "agreement.json", folder / "agreement.csv"
@@ -266,10 +267,6 @@ def draw_figure(evaluation: Evaluation, file: Path) -> Path:
     right.set(xlabel="mean volume, mL", ylabel="predicted minus true, mL", title="Volume")
     figure.savefig(file, dpi=110)
     return file
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

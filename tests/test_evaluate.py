@@ -16,8 +16,9 @@ from bmepipe.analysis.agreement import (
     volume_agreement,
     voxel_agreement,
 )
-from bmepipe.errors import GridMismatch, StudyNotFound
+from bmepipe.errors import GridMismatch, ImplausibleImage, StudyNotFound
 from bmepipe.evaluate import evaluate_case, evaluate_files
+from bmepipe.readings import predicted_masks, readings_of
 from bmepipe.volume import Grid, Volume
 
 AFFINE = np.array([[0, 0, 3.0, 5], [-0.5, 0, 0, 7], [0, 2.0, 0, -4], [0, 0, 0, 1]])
@@ -141,5 +142,66 @@ def test_missing_predictions_and_truth_are_refused_by_name(tmp_path):
         evaluate_files(tmp_path, [tmp_path])
     save(np.ones((3, 3, 3)), tmp_path / "x.nii.gz")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StudyNotFound, match="truth of the case x"):
+    with pytest.raises(StudyNotFound, match="truth of x"):
         evaluate_files(tmp_path / "x.nii.gz", [tmp_path / "empty"])
+
+
+BOX = block((6, 5, 4), ((1, 4), (2, 4), (0, 2)))
+
+
+def test_a_batch_in_bids_derivatives_is_read(tmp_path):
+    for case in ("p_1", "p_2"):
+        subject = f"sub-{case.replace('_', '')}"
+        anat = tmp_path / "out" / case / subject / "anat"
+        save(BOX, anat / f"{subject}_desc-edema_mask.nii.gz")
+        save(np.ones(BOX.shape), anat / f"{subject}_desc-disagreement_mask.nii.gz")
+        save(BOX, tmp_path / "truth" / f"{case}.nii.gz")
+    (tmp_path / "out" / "records").mkdir()
+    text = evaluate_files(tmp_path / "out", [tmp_path / "truth"])
+    assert [line.split()[:2] for line in text.splitlines()[1:3]] == [
+        ["p_1", "1.00"],
+        ["p_2", "1.00"],
+    ]
+    again = evaluate_files(tmp_path / "out", [tmp_path / "out"])  # another batch as the truth
+    assert "mean Dice 1.00" in again
+    one = evaluate_files(tmp_path / "out" / "p_1", [tmp_path / "truth"])
+    assert one.splitlines()[1].split()[0] == "p_1"
+
+
+def test_a_merged_data_set_of_derivatives_is_read_by_subject(tmp_path):
+    for subject in ("sub-1", "sub-2"):
+        save(BOX, tmp_path / "out" / subject / "anat" / f"{subject}_desc-edema_mask.nii.gz")
+    assert [name for name, _ in predicted_masks(tmp_path / "out")] == ["sub-1", "sub-2"]
+
+
+def test_cases_without_a_truth_are_left_out_and_listed(tmp_path):
+    for case in ("a", "b", "c"):
+        save(BOX, tmp_path / "out" / case / "edema_mask.nii.gz")
+    save(BOX, tmp_path / "truth" / "b.nii.gz")
+    save(BOX, tmp_path / "truth" / "edema_other.nii.gz")  # of no case: not of every case
+    text = evaluate_files(tmp_path / "out", [tmp_path / "truth"], tmp_path / "report")
+    assert text.splitlines()[-1] == "without a truth, left out: a, c"
+    report = json.loads((tmp_path / "report" / "agreement.json").read_text())
+    assert report["without_truth"] == ["a", "c"]
+    assert [case["case"] for case in report["cases"]] == ["b"]
+    with pytest.raises(StudyNotFound, match="truth of a, b, c"):
+        evaluate_files(tmp_path / "out", [tmp_path / "truth" / "edema_other.nii.gz"])
+
+
+def test_a_result_as_the_truth_is_one_reading(tmp_path):
+    for name in ("edema_mask", "edema_disagreement", "edema_probability"):
+        save(BOX, tmp_path / "out" / "a" / f"{name}.nii.gz")
+    assert readings_of("a", [tmp_path / "out"]) == [tmp_path / "out" / "a" / "edema_mask.nii.gz"]
+
+
+def test_a_refusal_names_the_case(tmp_path):
+    for case in ("a", "b"):
+        save(BOX, tmp_path / "out" / case / "edema_mask.nii.gz")
+        save(BOX, tmp_path / "truth" / f"{case}.nii.gz")
+    save(BOX, tmp_path / "truth" / "b.nii.gz", np.diag([1.0, 1, 1, 1]))
+    with pytest.raises(GridMismatch, match="got of the case b, truth"):
+        evaluate_files(tmp_path / "out", [tmp_path / "truth"])
+    bones = BOX * np.arange(6)[:, None, None]
+    save(bones, tmp_path / "truth" / "b.nii.gz")
+    with pytest.raises(ImplausibleImage, match=r"case b, b\.nii\.gz with the values 1, 2, 3"):
+        evaluate_files(tmp_path / "out", [tmp_path / "truth"])

@@ -33,6 +33,7 @@ FLOORS = {
     "site": 2,
     "volume": 1,
     "folder": 1,
+    "readings": 1,
     "errors": 0,
 }
 ARRAYS = {"numpy", "scipy", "skimage", "SimpleITK"}
@@ -57,6 +58,7 @@ OUTSIDE = {
     "site": {"numpy"},
     "volume": {"numpy"},
     "folder": set(),
+    "readings": set(),
     "errors": set(),
 }
 

@@ -15,9 +15,12 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def shown_commands() -> list[str]:
-    """Every line of the README's shell blocks, comments stripped."""
-    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", README, flags=re.DOTALL)
+EVALUATE = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")
+
+
+def shown_commands(page: str = README) -> list[str]:
+    """Every line of a page's shell blocks, comments stripped."""
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", page, flags=re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -26,7 +29,10 @@ def test_the_two_commands_come_first():
     assert shown_commands()[:2] == ["scripts/demo", "scripts/test"]
 
 
-@pytest.mark.parametrize("command", [c for c in shown_commands() if c.startswith("bmepipe ")])
+@pytest.mark.parametrize(
+    "command",
+    [c for c in (*shown_commands(), *shown_commands(EVALUATE)) if c.startswith("bmepipe ")],
+)
 def test_every_bmepipe_command_is_understood(command):
     parser().parse_args(shlex.split(command)[1:])  # SystemExit 2 if it is not
 
