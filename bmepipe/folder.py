@@ -31,7 +31,8 @@ def whole_or_not_at_all(out: Path) -> Iterator[Path]:
     _sweep(out.resolve())
     require_replaceable(out)
     with made_whole(out) as new:
-        (new / MARK).write_text("made by bmepipe; a new run may replace this folder\n")
+        with _refused(out):
+            (new / MARK).write_text("made by bmepipe; a new run may replace this folder\n")
         yield new
 
 
@@ -66,7 +67,7 @@ def made_whole(out: Path) -> Iterator[Path]:
 
 def holds_result(out: Path) -> bool:
     """Say whether a folder is an earlier result."""
-    return (out / MARK).is_file()
+    return os.path.isfile(out / MARK)  # False where it may not be looked at
 
 
 def require_replaceable(out: Path) -> None:
@@ -161,6 +162,9 @@ def _reason(error: OSError) -> str:
 def _put_in_place(new: Path, out: Path) -> None:
     old = new.with_suffix(".old")
     with _refused(out, f"the finished files lie in {new}: move them"):
+        if new.parent == out:
+            _move_into(new, out)
+            return
         if out.exists():
             try:
                 out.rename(old)

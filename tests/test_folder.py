@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,33 @@ def test_a_folder_mounted_read_only_is_refused_before_any_work(mounted):
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
     with pytest.raises(OutputExists, match="Read-only"), whole_or_not_at_all(mounted):
         pytest.fail("the work was begun")
+
+
+def test_only_the_output_can_be_written(mounted):
+    out = mounted / "out"
+    out.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(out)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+        write_twice(out)
+        assert names(out) == [".bmepipe", "deep", "new.txt"]
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
+def test_a_folder_beside_which_nothing_can_be_made_takes_the_files(tmp_path, monkeypatch):
+    out, make = tmp_path / "out", tempfile.mkdtemp
+    out.mkdir()
+
+    def full(*, dir, **names):  # as of a quota: the folder itself could still be renamed
+        if dir == tmp_path:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return make(dir=dir, **names)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    write_twice(out)
+    assert names(out) == [".bmepipe", "deep", "new.txt"]
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_folder_that_cannot_be_renamed_takes_the_files(tmp_path, monkeypatch):
