@@ -17,7 +17,7 @@ import pytest
 from pydicom import dcmread
 
 from bmepipe.cli import main
-from bmepipe.folder import whole_or_not_at_all
+from bmepipe.folder import holds_result, whole_or_not_at_all
 from bmepipe.pipeline import require_writers
 from bmepipe.settings import read_config
 
@@ -66,6 +66,8 @@ def refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         capsys.readouterr()
         assert main(["run", *map(str, arguments), "-o", str(target)]) == 1
         lines = [line for line in capsys.readouterr().err.splitlines() if "..." not in line]
+        if holds_result(target):
+            assert "still holds an earlier result" in lines.pop()
         assert len(lines) == 1, lines
         assert lines[0].startswith("bmepipe: expected")
         assert (sorted(target.rglob("*")) if target.exists() else None) == before
