@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from bmepipe.analysis.align import NOT_BELIEVED, align
 from bmepipe.analysis.coverage import MOST_UNCOVERED, uncovered_share
 from bmepipe.analysis.labels import require_overlap
-from bmepipe.analysis.pairing import Choice, choose_pair, same_twice, unknown_roles
+from bmepipe.analysis.pairing import Choice, choose_pair, require_two_images, unknown_roles
 from bmepipe.analysis.recognise import recognise_site
 from bmepipe.errors import StudyNotFound, UnknownChoice
 from bmepipe.provenance import OnFiles, Stopwatch
@@ -87,8 +85,8 @@ def load_pair(choice: Choice, watch: Stopwatch) -> Pair:
     with watch.stage("read"):
         t2fs = load(choice.t2fs)
         t1 = load(choice.t1) if choice.t1 else None
-    if t1 is not None and np.array_equal(t1.data, t2fs.data):
-        raise same_twice("two files of one image")
+    if t1 is not None:
+        require_two_images(t1, t2fs)
     notes: list[str] = [] if choice.t1 else ["no T1 series: the T1 evidence is missing"]
     notes += unknown_roles(choice.t2fs, choice.t1)
     sequence_class = choice.t2fs.sequence_class

@@ -26,7 +26,7 @@ from bmepipe.study import (
     Weighting,
     label,
 )
-from bmepipe.volume import overlap
+from bmepipe.volume import Volume, overlap
 
 MIN_SLICES = 3
 _USUAL_PLANES = ("sagittal", "coronal", "axial")
@@ -90,7 +90,7 @@ def choose_pair(
         places = named_elsewhere(candidates, site)
         chosen = min(candidates, key=lambda s: (places[s.key], _preference(s, study, planes)))
     if named_t1 is chosen:
-        raise same_twice(label(chosen))
+        raise _same_twice(label(chosen))
     partner = named_t1 or _best_t1(chosen, study)
     reasons = [_taken("fat-suppressed", chosen, why), *_partner_reasons(chosen, partner)]
     reasons += unknown_roles(chosen, partner)
@@ -245,7 +245,13 @@ def unknown_roles(t2fs: Series, t1: Series | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def same_twice(name: str) -> NoUsablePair:
+def require_two_images(t1: Volume, t2fs: Volume) -> None:
+    """Refuse two files of one image as both series."""
+    if np.array_equal(t1.data, t2fs.data):
+        raise _same_twice("two files of one image")
+
+
+def _same_twice(name: str) -> NoUsablePair:
     """Return the refusal of one image as both series: against itself nothing is edema."""
     return NoUsablePair(
         "a T1 and another, fat-suppressed series",
