@@ -98,7 +98,8 @@ def not_asked(
 
     A lesion under the surface and what shines into the marrow from outside have the same place. On
     STIR it need only believe: where fat is saturated it believes in marrow whose saturation failed,
-    and must be sure. At a joint line that was found edema may be faint, as `subchondral` says.
+    and must be sure. At a joint line that was found edema may be faint, as `subchondral` says, and
+    mixes with fat, so that a believed one is no haemangioma there.
     """
     if second is None:
         return ()
@@ -107,7 +108,7 @@ def not_asked(
     if is_sure(likely, second.grid):
         return (RIM, PLATE, HAEMANGIOMA, *faint)
     if pair.sequence_class is SequenceClass.STIR and is_believed(likely, second.grid):
-        return (RIM, PLATE, *faint)
+        return (RIM, PLATE, *((HAEMANGIOMA, *faint) if at_joint else ()))
     return ()
 
 

@@ -105,8 +105,7 @@ def is_bright_on_t1(c: Candidate) -> bool:
 def is_haemangioma(c: Candidate) -> bool:
     """Say whether it is round, plainly bright on the fat-suppressed series and not darker on T1.
 
-    Away from the surface and from any joint hardly darker is enough; at a joint line that was found
-    it must be brighter, for inflammation there mixes with fat. None is as large as
+    Away from the surface and from any joint hardly darker is enough. None is as large as
     `HAEMANGIOMA_MM3`, nor as the inflammation of a whole joint. In an arch, which is as thin as a
     candidate, any is round, and the fat around it shines in on T1.
     """
@@ -114,7 +113,7 @@ def is_haemangioma(c: Candidate) -> bool:
         return False
     ball = c.length < COMPACT * c.thickness and c.mean_ratio > 1.6
     inner = c.outside_ratio is None and (c.joint_distance is None or c.joint_distance > INNER_MM)
-    bright = c.mean_t1_ratio > (0.93 if inner else FAT_T1_RATIO if is_at_joint(c) else 1.02)
+    bright = c.mean_t1_ratio > (0.93 if inner else 1.02)
     return ball and bright and c.volume_mm3 < HAEMANGIOMA_MM3
 
 
