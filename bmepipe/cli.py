@@ -11,14 +11,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmepipe import RESEARCH_ONLY, __version__
 from bmepipe.errors import BadSettings, BmepipeError, WriterFailed
+from bmepipe.termination import sigterm_raises
 
 if TYPE_CHECKING:
     from bmepipe.pipeline import RunSettings
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=getattr(logging, arguments.log.upper()), format="%(levelname)s %(message)s"
     )
     try:
-        with _terminated_as_exit():
+        with sigterm_raises(_Terminated):
             return int(arguments.call(arguments) or 0)
     except BmepipeError as refusal:
         from bmepipe.terminal import one_line
@@ -55,25 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 class _Terminated(SystemExit):
     """The system asked the program to end."""
-
-
-@contextmanager
-def _terminated_as_exit() -> Iterator[None]:
-    """Make SIGTERM end the block by an exception, so that half-written folders are removed."""
-
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut that short
-        raise _Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def tell_earlier(arguments: argparse.Namespace) -> None:

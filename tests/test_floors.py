@@ -34,6 +34,7 @@ FLOORS = {
     "volume": 1,
     "folder": 1,
     "readings": 1,
+    "termination": 1,
     "errors": 0,
 }
 ARRAYS = {"numpy", "scipy", "skimage", "SimpleITK"}
@@ -59,6 +60,7 @@ OUTSIDE = {
     "volume": {"numpy"},
     "folder": set(),
     "readings": set(),
+    "termination": set(),
     "errors": set(),
 }
 

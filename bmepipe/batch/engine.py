@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from bmepipe.errors import BadSettings
 from bmepipe.models.stored import stored_sha256
 from bmepipe.pipeline import RunSettings
 from bmepipe.site import load_site, site_names
+from bmepipe.termination import sigterm_raises
 
 OnCase = Callable[[dict[str, Any], int, int], None]  # its record, finished, in all
 
@@ -84,7 +84,7 @@ def run_batch(
         tasks = [{"case": case.as_dict()} | rest for case in cases if case.name not in finished]
         stopped = False
         try:
-            with _terminated_as_interrupt():
+            with sigterm_raises(KeyboardInterrupt):
                 for record in _as_they_come(executor, tasks, out):
                     record |= {"key": keys[record["case"]], "path": paths[record["case"]]}
                     _keep(out, record)
@@ -144,24 +144,6 @@ def _keep(out: Path, record: dict[str, Any]) -> None:
         records.write_record(out, record)
     except OSError as error:
         record |= {"status": "failed", "reason": f"its record was not written: {error.strerror}"}
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """Make SIGTERM end the block as Ctrl-C does; only where signals can be handled."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def cores() -> int:
