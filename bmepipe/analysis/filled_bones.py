@@ -15,8 +15,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.reference import MIN_MARROW_ML, OUTLYING
-from bmepipe.analysis.shading import robust_centre, weighted_median
+from bmepipe.analysis.reference import MIN_MARROW_ML, OUTLYING, weighted_median
+from bmepipe.analysis.shading import robust_centre
 from bmepipe.analysis.vertebra import is_any_vertebra
 from bmepipe.site import Site
 from bmepipe.study import SequenceClass

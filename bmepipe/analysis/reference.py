@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.shading import Shading, level_of, weighted_median
+from bmepipe.analysis.shading import Shading, level_of
 from bmepipe.volume import Volume
 
 MIN_MARROW_ML = 0.5  # less marrow than this gives no reference of its own
@@ -126,6 +126,27 @@ def reference(
     others = tuple(sorted(borrowed))
     found = Reference(signal, centre, spread, levels)
     return (found, others, ()) if judged else (found, (), others)
+
+
+def weighted_median(values: NDArray, weights: NDArray) -> float:
+    """Return the value at half of the weight; between two that share it their mean.
+
+    By volume, small bones do not outvote large ones: a fibula full of edema and a patella under
+    weak suppression are no measure of a tibia.
+
+    Examples
+    --------
+    >>> weighted_median(np.array([90.0, 110.0, 190.0, 200.0]), np.array([80, 90, 10, 12]))
+    110.0
+    >>> weighted_median(np.array([1.0, 3.0]), np.array([5, 5]))
+    2.0
+    """
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    first, last = (
+        int(np.searchsorted(reached, reached[-1] / 2, side)) for side in ("left", "right")
+    )
+    return float(values[order[[first, min(last, len(values) - 1)]]].mean())
 
 
 def _brighter_on_t1(label: int, least: int, t1_levels: Mapping[int, float] | None) -> float:

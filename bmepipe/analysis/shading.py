@@ -23,9 +23,6 @@ MORE_EVEN_ALL, AS_EVEN_ALL = 0.65, 0.8
 # How much more the bones' own levels may differ under a shading that is right: one that followed
 # failing fat suppression in a humerus made the clavicle beside it three times as bright as normal.
 AS_ALIKE, LESS_ALIKE, ALIKE = 2.5, 4.0, 0.03
-# By how much more, in logarithms, one bone may stand out from the others, however small: 0.73 to
-# 0.85 for that clavicle under five shadings, up to 0.43 in eight real pairs and seven phantoms.
-AS_NEAR, LESS_NEAR = 0.5, 0.7
 _FIT_VOXELS = 30_000
 _FIT_ROUNDS = 8
 
@@ -44,27 +41,6 @@ def robust_centre(values: NDArray) -> float:
     half = len(ordered) // 2 + 1
     start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
     return float(np.median(ordered[start : start + half]))
-
-
-def weighted_median(values: NDArray, weights: NDArray) -> float:
-    """Return the value at half of the weight; between two that share it their mean.
-
-    By volume, small bones do not outvote large ones: a fibula full of edema and a patella under
-    weak suppression are no measure of a tibia.
-
-    Examples
-    --------
-    >>> weighted_median(np.array([90.0, 110.0, 190.0, 200.0]), np.array([80, 90, 10, 12]))
-    110.0
-    >>> weighted_median(np.array([1.0, 3.0]), np.array([5, 5]))
-    2.0
-    """
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order])
-    first, last = (
-        int(np.searchsorted(reached, reached[-1] / 2, side)) for side in ("left", "right")
-    )
-    return float(values[order[[first, min(last, len(values) - 1)]]].mean())
 
 
 def lower_spread(values: NDArray, centre: float) -> float:
@@ -106,16 +82,15 @@ def best_shading(
     if not fitted.any():
         return fit_shading(guide, bones, fitted)
     own, guided = (fit_shading(image, bones, fitted) for image in (signal, guide))
-    with_own, with_guided = (_evenness(signal, bones, fitted, one) for one in (own, guided))
-    dark, whole, unlike = with_own[:3] / with_guided[:3]
-    farther = with_own[3] - with_guided[3]
+    dark, whole, unlike = _evenness(signal, bones, fitted, own) / _evenness(
+        signal, bones, fitted, guided
+    )
     share = max(
         np.interp(dark, (MORE_EVEN, AS_EVEN), (1.0, 0.0)),
         np.interp(whole, (MORE_EVEN_ALL, AS_EVEN_ALL), (1.0, 0.0))
         * np.interp(dark, (AS_EVEN, LESS_EVEN), (1.0, 0.0)),
     )
     share *= np.interp(unlike, (AS_ALIKE, LESS_ALIKE), (1.0, 0.0))
-    share *= np.interp(farther, (AS_NEAR, LESS_NEAR), (1.0, 0.0))
     between = (1 - share) * guided.coefficients + share * own.coefficients
     return replace(guided, coefficients=between)  # both were fitted to the same voxels
 
@@ -127,8 +102,7 @@ def _evenness(
 
     The first, to the centre, is the median over the bones. The second is their mean by volume: a
     gradient shows in the largest bones, a sacrum under a surface coil before all. The third is that
-    of the bones' centres, by volume, at least `ALIKE`; the fourth how far, in logarithms, the
-    centre of any bone lies from that of the middle one by volume.
+    of the bones' centres, by volume, at least `ALIKE`.
     """
     counts = np.bincount(bones.data[fitted])
     labels = np.flatnonzero(counts)
@@ -144,9 +118,7 @@ def _evenness(
     between = np.sqrt(
         np.average((level - np.average(level, weights=weights)) ** 2, weights=weights)
     )
-    farthest = np.abs(level - weighted_median(level, weights)).max()
-    whole_spread = np.average(whole, weights=weights)
-    return np.array([np.median(dark), whole_spread, max(between, ALIKE), farthest])
+    return np.array([np.median(dark), np.average(whole, weights=weights), max(between, ALIKE)])
 
 
 def level_of(signal: NDArray, shading: Shading, mask: NDArray[np.bool_]) -> tuple[float, float]:
