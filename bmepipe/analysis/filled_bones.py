@@ -217,7 +217,6 @@ def is_fatty(
 
 def stands_out(
     label: int,
-    bones: Volume,
     site: Site,
     signals: Mapping[int, BoneSignal],
     sequence_class: SequenceClass,
@@ -232,7 +231,7 @@ def stands_out(
     """
     if sequence_class not in ABOVE_NEIGHBOURS or label not in signals:
         return False
-    beside = _neighbours(label, bones, site, signals)
+    beside = _neighbours(label, site, signals)
     least, least_at_end = ABOVE_NEIGHBOURS[sequence_class]
     least = least if len(beside) > 1 else least_at_end
     own = signals[label]
@@ -244,17 +243,16 @@ def stands_out(
     )
 
 
-def _neighbours(
-    label: int, bones: Volume, site: Site, signals: Mapping[int, BoneSignal]
-) -> list[BoneSignal]:
+def _neighbours(label: int, site: Site, signals: Mapping[int, BoneSignal]) -> list[BoneSignal]:
     """Return the signals of the vertebrae above and below one, where they are in view."""
-    heights = {
-        bone.label: float(np.argwhere(bones.data == bone.label).mean(0) @ bones.grid.affine[2, :3])
-        for bone in site.bones
-        if bone.label in signals and is_any_vertebra(bone.name)
-    }
-    column = sorted(heights, key=lambda v: heights[v])
-    if label not in column:
+    vertebrae = {bone.label for bone in site.bones if is_any_vertebra(bone.name)}
+    column = sorted(
+        (signal.middle_mm[2], v)
+        for v, signal in signals.items()
+        if v in vertebrae and signal.middle_mm
+    )
+    places = [v for _, v in column]
+    if label not in places:
         return []
-    place = column.index(label)
-    return [signals[v] for v in column[max(place - 1, 0) : place + 2] if v != label]
+    place = places.index(label)
+    return [signals[v] for v in places[max(place - 1, 0) : place + 2] if v != label]

@@ -141,7 +141,7 @@ def normal_marrow(pair: Pair, bones: Volume, site: Site) -> Marrow:
             shading = shading_of_others(signal, bodies, interior & (signal > 0), filled)
         if filled:
             t2fs, borrowed, unjudged = reference(signal, parts, interior, shading, unsound=filled)
-        bright = _bright(borrowed, filled, parts, site, pair.sequence_class, signals)
+        bright = _bright(borrowed, filled, site, pair.sequence_class, signals)
         if bright:
             t2fs, borrowed, unjudged = reference(
                 signal, parts, interior, shading, bright, unsound=filled
@@ -184,7 +184,6 @@ def _without_cortex(
 def _bright(
     borrowed: tuple[int, ...],
     filled: tuple[int, ...],
-    bones: Volume,
     site: Site,
     sequence_class: SequenceClass,
     signals: Mapping[int, BoneSignal],
@@ -196,7 +195,7 @@ def _bright(
     def is_edematous(v: int) -> bool:
         return (
             v in filled
-            or stands_out(v, bones, site, signals, sequence_class)
+            or stands_out(v, site, signals, sequence_class)
             or not is_fatty(v, signals, sound, quotients.get(v, np.inf))
         )
 
