@@ -1,4 +1,4 @@
-"""A T1 of fewer slices or a smaller field: what it does not cover is told, and no bone is lost."""
+"""A T1 of fewer slices, a smaller or a turned field: what it misses is told, no bone is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bmepipe.analysis.align import resample
 from bmepipe.analysis.coverage import MOST_UNCOVERED, not_covered, uncovered_share
 from bmepipe.analysis.pairing import Choice
 from bmepipe.analysis.quality import assess
@@ -19,7 +20,7 @@ from bmepipe.pipeline import analyse
 from bmepipe.provenance import Stopwatch
 from bmepipe.site import load_site
 from bmepipe.study import Pair, SequenceClass
-from bmepipe.volume import Volume
+from bmepipe.volume import Grid, Volume
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,35 @@ def test_what_is_not_covered_is_outside_the_box_of_the_t1(knee: Phantom) -> None
     assert uncovered_share(knee.t1, knee.t2fs) == 0
     nothing = Volume(np.zeros_like(knee.t1.data), knee.t1.grid)
     assert uncovered_share(nothing, knee.t2fs) == 1
+
+
+def test_the_wedges_that_a_turned_t1_leaves_are_not_covered(knee: Phantom) -> None:
+    """A box around the signal had held them; they counted as lost signal."""
+    affine, shape = knee.t1.grid.affine, knee.t1.grid.shape
+    centre = affine[:3, :3] @ (np.array(shape) - 1) / 2 + affine[:3, 3]
+    cosine, sine = np.cos(0.25), np.sin(0.25)
+    turn = np.eye(4)
+    turn[:2, :2] = [[cosine, -sine], [sine, cosine]]  # 14 degrees about head to foot
+    turn[:3, 3] = centre - turn[:3, :3] @ centre
+    grid = Grid(shape, turn @ affine)
+    one = knee.t1.with_data(np.ones(shape, np.float32))
+    t1, one = (resample(Volume(v.data, grid), knee.t2fs.grid) for v in (knee.t1, one))
+    missed, told = one.data == 0, not_covered(t1, knee.t2fs)
+    assert 0.05 < missed.mean() < 0.2
+    assert not (told & ~missed).any()
+    assert (told & missed).sum() > 0.95 * missed.sum()
+
+
+def test_bones_that_the_t1_covers_are_drawn_with_it(knee: Phantom) -> None:
+    """A T1 of a few slices less had been left out for all bones."""
+    pair, site = pair_of(knee, 24), load_site("knee")
+    assert pair.t1 is not None
+    whole = bone_model(Pair(knee.t2fs, knee.t1, SequenceClass.PD_FS), site).data
+    alone = bone_model(Pair(knee.t2fs, None, SequenceClass.PD_FS), site).data
+    found = bone_model(pair, site).data
+    assert np.array_equal(found[:, :, 27:], alone[:, :, 27:])
+    middle = np.s_[:, :, :20]
+    assert np.mean(found[middle] != whole[middle]) < 0.2 * np.mean(alone[middle] != whole[middle])
 
 
 def test_bone_beyond_a_t1_is_found_and_said_not_to_be_judged(knee: Phantom) -> None:

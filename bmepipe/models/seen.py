@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.analysis.coverage import not_covered
 from bmepipe.models.network import normalise
 from bmepipe.models.regrid import Placement, place, to_network
 from bmepipe.study import Pair
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from bmepipe.models.bundle import Bundle
-
-MISSED_BONE = 0.02  # of the bone that the fat-suppressed series shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +44,6 @@ class Seen:
 def look(volumes: Sequence[Volume], bundle: Bundle) -> Seen:
     """Return what the network sees in each of some volumes on one grid.
 
-    Of a T1 that does not cover all of the bone that the fat-suppressed series shows nothing is
-    taken: where there is no image there would be no bone.
-
     Parameters
     ----------
     volumes : sequence of Volume of float32
@@ -60,20 +54,12 @@ def look(volumes: Sequence[Volume], bundle: Bundle) -> Seen:
     placement = place(grid, bundle.spacing_mm, bundle.multiple, bundle.coronal_within_deg)
     regridded = [to_network(volume.data, placement) for volume in volumes]
     signals, inside = [signal for signal, _ in regridded], regridded[0][1]
-    seen = Seen(placement, inside, signals, predict(bundle, signals, inside))
-    if len(volumes) > 1 and _misses_bone(volumes[1], volumes[0], seen):
-        return replace(seen, signals=signals[:1], probabilities=seen.probabilities[:1])
-    return seen
+    return Seen(placement, inside, signals, predict(bundle, signals, inside))
 
 
-def _misses_bone(t1: Volume, t2fs: Volume, seen: Seen) -> bool:
-    """Say whether bone that the fat-suppressed series shows lies where there is no T1."""
-    outside = not_covered(t1, t2fs)
-    if not outside.any():
-        return False
-    bone = seen.probabilities[0].argmax(0).numpy() > 0
-    without = to_network(outside.astype(np.float32), seen.placement)[0] > 0.5
-    return bool(np.count_nonzero(bone & without) > MISSED_BONE * np.count_nonzero(bone))
+def first_of(seen: Seen) -> Seen:
+    """Return what is seen in the first volume alone."""
+    return replace(seen, signals=seen.signals[:1], probabilities=seen.probabilities[:1])
 
 
 def seen_within(seen: Seen, where: NDArray[np.bool_]) -> Seen:

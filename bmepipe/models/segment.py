@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from bmepipe.analysis.region import Box, large_pieces, largest_piece
 from bmepipe.analysis.sides import middle_of_two
 from bmepipe.analysis.vertebral_arches import arches_of
 from bmepipe.errors import NoBonesFound
+from bmepipe.models.beyond_t1 import bone_beyond, put_together
 from bmepipe.models.bundle import Bundle, bundle_of
 from bmepipe.models.network import flattened
 from bmepipe.models.probability import joined, probability_of
 from bmepipe.models.regrid import from_network
 from bmepipe.models.second_look import look_again
-from bmepipe.models.seen import Seen, look, seen_within, volumes_of
+from bmepipe.models.seen import Seen, first_of, look, seen_within, volumes_of
 from bmepipe.site import SIDES, Site
 from bmepipe.study import Pair
 from bmepipe.volume import Volume
@@ -57,7 +59,8 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     """Find the bones of a pair.
 
     Both contrasts are shown to the network; their probabilities are averaged, brought to the native
-    grid and the bones' borders drawn there from the image.
+    grid and the bones' borders drawn there from the image. Where the T1 ends before the
+    fat-suppressed series the latter alone shows them.
 
     Parameters
     ----------
@@ -77,10 +80,21 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
     NoBonesFound
         If no bone of a plausible volume was found; never an empty label map.
     """
-    seen = look_again(seen or look(volumes_of(pair), bundle), bundle, column_of(site))
+    seen = seen or look(volumes_of(pair), bundle)
+    labels = _labels(pair, site, bundle, seen)
+    beyond = None if pair.t1 is None else bone_beyond(pair.t1, pair.t2fs, seen)
+    if beyond is not None:
+        alone = _labels(replace(pair, t1=None), site, bundle, first_of(seen))
+        labels = put_together(labels, alone, beyond)
+    return pair.t2fs.with_data(labels)
+
+
+def _labels(pair: Pair, site: Site, bundle: Bundle, seen: Seen) -> NDArray[np.uint8]:
+    """Return the site's labels of the bones that are seen, of both sides where both are in view."""
+    seen = look_again(seen, bundle, column_of(site))
     middle = _middle(seen, site, bundle)
     if middle is None:
-        return pair.t2fs.with_data(_one_side(pair, site, bundle, seen))
+        return _one_side(pair, site, bundle, seen)
     right = np.zeros(seen.inside.shape, bool)
     right[middle:] = True
     labels = np.zeros(pair.grid.shape, np.uint8)
@@ -95,7 +109,7 @@ def segment_bones(pair: Pair, site: Site, bundle: Bundle, seen: Seen | None = No
         labels[free] = own[free] + SIDES[side]
     if refused is not None and not labels.any():
         raise refused
-    return pair.t2fs.with_data(labels)
+    return labels
 
 
 def _middle(seen: Seen, site: Site, bundle: Bundle) -> int | None:
