@@ -6,22 +6,17 @@ Exit codes: 0 done, 1 a refusal, 2 usage, 143 ended by SIGTERM.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bmepipe import RESEARCH_ONLY, __version__
-from bmepipe.errors import BadSettings, BmepipeError, WriterFailed
+from bmepipe import RESEARCH_ONLY, __version__, commands
+from bmepipe.errors import BmepipeError, WriterFailed
 from bmepipe.termination import sigterm_raises
-
-if TYPE_CHECKING:
-    from bmepipe.pipeline import RunSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=RESEARCH_ONLY,
     )
     top.add_argument("--version", action="version", version=f"bmepipe {__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    subparsers = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
         add_run,
         add_batch,
@@ -87,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         add_evaluate,
         add_train,
     ):
-        command = add(commands)
+        command = add(subparsers)
         command.add_argument(
             "--log",
             choices=["debug", "info", "warning", "error"],
@@ -97,9 +92,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_run(commands: Any) -> argparse.ArgumentParser:
+def add_run(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe run``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "run",
         help="analyse one study",
         description="Find the bones and their edema in one study and write masks, tables, overlays"
@@ -126,24 +121,13 @@ def add_run(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--detector", help="contrast, model or both (default: both)")
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
-    command.set_defaults(call=run)
+    command.set_defaults(call=commands.run)
     return command
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """``bmepipe run``."""
-    from bmepipe.pipeline import run_study
-    from bmepipe.terminal import print_result, progress
-
-    settings = run_settings(arguments)
-    with progress() as (on_stage, on_files):
-        result = run_study(arguments.study, arguments.out, settings, on_stage, on_files)
-    print_result(result, arguments.out)
-
-
-def add_batch(commands: Any) -> argparse.ArgumentParser:
+def add_batch(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe batch``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "batch",
         help="analyse many studies, each on its own",
         description="Find the studies of a data set and run each in a process of its own. A case"
@@ -169,72 +153,14 @@ def add_batch(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--layout", choices=["plain", "bids"], help="names of the output files")
     command.add_argument("--config", type=Path, help="settings file (TOML); flags override it")
     command.set_defaults(
-        call=batch, study_uid=None, t1=None, t2fs=None, bones=None, bone_names=None
+        call=commands.batch, study_uid=None, t1=None, t2fs=None, bones=None, bone_names=None
     )
     return command
 
 
-def batch(arguments: argparse.Namespace) -> int:
-    """``bmepipe batch``."""
-    from bmepipe.batch.cases import find_cases
-    from bmepipe.batch.engine import Interrupted, dask_executor, local_executor, run_batch
-    from bmepipe.terminal import batch_progress
-
-    settings = run_settings(arguments)
-    if arguments.case_timeout is not None and arguments.case_timeout <= 0:
-        raise BadSettings(
-            "seconds above 0", f"{arguments.case_timeout:g}", "correct --case-timeout"
-        )
-    executor = (
-        dask_executor(arguments.dask) if arguments.dask else local_executor(arguments.workers)
-    )
-    try:
-        with batch_progress() as (on_units, on_case):
-            cases = find_cases(arguments.dataset, on_units)
-            with executor as (pool, threads):
-                found = run_batch(
-                    cases,
-                    arguments.out,
-                    settings,
-                    pool,
-                    resume=arguments.resume,
-                    threads=threads,
-                    case_timeout_s=arguments.case_timeout,
-                    on_case=on_case,
-                )
-    except Interrupted as stopped:
-        print(f"bmepipe: interrupted; {stopped}; go on with --resume", file=sys.stderr)
-        return 1
-    done = sum(record["status"] == "done" for record in found)
-    print(f"{done} of {len(found)} cases done; tables and index.html in {arguments.out}")
-    return 0 if done == len(found) else 1
-
-
-def run_settings(arguments: argparse.Namespace) -> RunSettings:
-    """Return the settings of a run: defaults, then the settings file, then flags."""
-    from bmepipe.pipeline import RunSettings
-    from bmepipe.settings import read_config
-
-    settings = RunSettings()
-    if arguments.config is not None:
-        settings = replace(settings, **read_config(arguments.config))
-    flags = {
-        "site": arguments.site,
-        "study": arguments.study_uid,
-        "t1": arguments.t1,
-        "t2fs": arguments.t2fs,
-        "side": arguments.side,
-        "bones": arguments.bones,
-        "bone_names": arguments.bone_names,
-        "detector": arguments.detector,
-        "layout": arguments.layout,
-    }
-    return replace(settings, **{key: value for key, value in flags.items() if value is not None})
-
-
-def add_series(commands: Any) -> argparse.ArgumentParser:
+def add_series(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe series``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "series",
         help="list the series of a study and which two would be used",
         description="Every series: its role, why, and which two would be analysed. Reads headers;"
@@ -246,40 +172,13 @@ def add_series(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--side", help="left or right, where the study holds series of both")
     command.add_argument("--study", dest="study_uid", help="which study, where there are several")
     command.add_argument("--json", action="store_true", help="machine-readable, on standard output")
-    command.set_defaults(call=series)
+    command.set_defaults(call=commands.series)
     return command
 
 
-def series(arguments: argparse.Namespace) -> int:
-    """``bmepipe series``; exit code 1 where the answer is a refusal."""
-    from rich.console import Console
-
-    from bmepipe.analysis.foretell import foretell
-    from bmepipe.io.listing import series_rows, series_table
-    from bmepipe.io.studies import open_study
-    from bmepipe.site import load_site
-    from bmepipe.terminal import progress
-
-    if arguments.site is not None:
-        load_site(arguments.site)  # a name that is none is refused before anything is read
-    with progress() as (_, on_files):
-        study = open_study(arguments.study, arguments.study_uid, on_files)
-    choice: Any
-    try:
-        choice = foretell(study, arguments.site, arguments.side)
-    except BmepipeError as refusal:
-        choice = refusal
-    if arguments.json:
-        print(json.dumps(series_rows(study, choice), indent=2))
-    else:
-        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-        console.print(series_table(study, choice, console.width))
-    return int(isinstance(choice, BmepipeError))
-
-
-def add_phantom(commands: Any) -> argparse.ArgumentParser:
+def add_phantom(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe phantom``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "phantom",
         help="make a synthetic study whose edema is known in mL",
         description="Write DIR/study (the input of 'bmepipe run') and DIR/truth.",
@@ -291,49 +190,20 @@ def add_phantom(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--healthy", action="store_true", help="no edema")
     command.add_argument("--confounders", default="", help="look-alikes: a,b or all")
     command.add_argument("--format", choices=["dicom", "nifti"], default="dicom")
-    command.set_defaults(call=phantom)
+    command.set_defaults(call=commands.phantom)
     return command
 
 
-def phantom(arguments: argparse.Namespace) -> None:
-    """``bmepipe phantom``."""
-    from bmepipe.folder import require_new
-    from bmepipe.io.phantom_files import write_phantom
-    from bmepipe.phantom.study import make_phantom
-
-    require_new(arguments.out)
-    wanted = tuple(name.strip() for name in arguments.confounders.split(",") if name.strip())
-    made = make_phantom(
-        arguments.site, arguments.seed, healthy=arguments.healthy, confounders=wanted
-    )
-    write_phantom(made, arguments.out, format=arguments.format)
-    print(f"study: {arguments.out / 'study'}\ntruth: {arguments.out / 'truth'}")
-
-
-def add_sites(commands: Any) -> argparse.ArgumentParser:
+def add_sites(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe sites``."""
-    command = commands.add_parser("sites", help="list the known sites and their bones")
-    command.set_defaults(call=sites)
+    command = subparsers.add_parser("sites", help="list the known sites and their bones")
+    command.set_defaults(call=commands.sites)
     return command
 
 
-def sites(arguments: argparse.Namespace) -> None:
-    """``bmepipe sites``."""
-    from bmepipe.site import SIDES, load_site, site_names
-
-    known = [load_site(name) for name in site_names()]
-    for site in known:
-        bones = ", ".join(f"{bone.label} {bone.name}" for bone in site.bones)
-        source = f"bone model {site.model}" if site.model else "needs --bones"
-        print(f"{site.name:<11} {source:<22} {bones}")
-    sides = ", ".join(f"{side} +{added}" for side, added in SIDES.items())
-    paired = ", ".join(site.name for site in known if site.paired)
-    print(f"both sides in one scan ({paired}): {sides}")
-
-
-def add_evaluate(commands: Any) -> argparse.ArgumentParser:
+def add_evaluate(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe evaluate``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "evaluate",
         help="compare predictions with truth: voxels, lesions, volumes",
         description="Compare the edema masks of results with those that readers drew: overlap and"
@@ -351,35 +221,21 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
         help="a mask, or a folder with CASE.nii.gz or CASE/edema*.nii.gz; one for each reader",
     )
     command.add_argument("-o", "--out", type=Path, help="folder for agreement.json, .csv and .png")
-    command.set_defaults(call=evaluate)
+    command.set_defaults(call=commands.evaluate)
     return command
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
-    """``bmepipe evaluate``."""
-    from bmepipe.evaluate import evaluate_files
-
-    print(evaluate_files(arguments.predictions, arguments.truth, arguments.out))
-
-
-def add_train(commands: Any) -> argparse.ArgumentParser:
+def add_train(subparsers: Any) -> argparse.ArgumentParser:
     """Declare ``bmepipe train``."""
-    command = commands.add_parser(
+    command = subparsers.add_parser(
         "train", help="train a network from a settings file", epilog=RESEARCH_ONLY
     )
     command.add_argument("config", type=Path, help="training settings (TOML)")
     command.add_argument("-o", "--out", type=Path, required=True, help="folder of checkpoints")
     command.add_argument("--device", default="cpu", help="cpu or cuda")
     command.add_argument("--minutes", type=float, help="stop, to be resumed, after this time")
-    command.set_defaults(call=train)
+    command.set_defaults(call=commands.train)
     return command
-
-
-def train(arguments: argparse.Namespace) -> None:
-    """``bmepipe train``."""
-    from bmepipe.training.recipe import train_from_file
-
-    train_from_file(arguments.config, arguments.out, arguments.device, arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -153,10 +153,9 @@ def analyse(
             untold_note(found.untold, bones, site, with_t1=pair.t1 is not None),
         )
     with watch.stage("measure"):
-        found = without_unmeasurable(
-            found, unmeasurable(pair, bones, assessable, found), bones, site
-        )
-        rows = measure(case, pair, bones, assessable, probability, found, site)
+        reasons = unmeasurable(pair, bones, assessable, found)
+        found = without_unmeasurable(found, reasons, bones, site)
+        rows = measure(case, pair, bones, assessable, found, site, reasons)
     return EdemaResult(
         case=case,
         site=site,

@@ -39,7 +39,7 @@ class BoneMeasurement:
     edema_ml: float | None = _column("Edema", 3, ML)
     edema_ml_low: float | None = _column("Edema, low", 3, ML)
     edema_ml_high: float | None = _column("Edema, high", 3, ML)
-    edema_percent: float | None = _column("Edema of assessable marrow", 2, PERCENT)
+    edema_percent: float | None = _column("Edema of judged bone", 2, PERCENT)
     assessable_percent: float | None = _column("Assessable", 1, PERCENT)
     lesion_count: int | None = _column("Lesions", 0, COUNT)
     largest_lesion_ml: float | None = _column("Largest lesion", 3, ML)

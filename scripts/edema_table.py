@@ -27,6 +27,7 @@ from sij_table import FOLDER, case_folders, read_case
 from bmepipe.analysis.agreement import dice, lesion_agreement
 from bmepipe.analysis.decide import Decision, decide
 from bmepipe.analysis.marrow import normal_marrow
+from bmepipe.analysis.measurable import unmeasurable
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.untold import without_parts
@@ -180,12 +181,11 @@ def print_phantoms(arguments: argparse.Namespace) -> None:
         for seed in sick + healthy:
             case = phantom_case(name, seed, seed in healthy, arguments)
             for way, decision, assessable in ways(case.pair, case.bones, site, arguments.t1):
-                rows = measure("phantom", case.pair, case.bones, assessable, decision.probability,
-                               decision.found, site)  # fmt: skip
+                found = decision.found
+                reasons = unmeasurable(case.pair, case.bones, assessable, found)
+                rows = measure("phantom", case.pair, case.bones, assessable, found, site, reasons)
                 for tallies in (own, every):
-                    tallies.setdefault(way, Tally()).add(
-                        decision.found.edema, rows, case, assessable
-                    )
+                    tallies.setdefault(way, Tally()).add(found.edema, rows, case, assessable)
         for way, tally in own.items():
             print(f"| {name} | {way} | {tally.line()} |", flush=True)
     for way, tally in every.items():

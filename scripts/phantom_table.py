@@ -22,6 +22,7 @@ from bmepipe.analysis.align import align
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.depth import depth_mm
 from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.measurable import unmeasurable
 from bmepipe.analysis.measure import measure
 from bmepipe.analysis.quality import assess
 from bmepipe.analysis.reference import present_labels
@@ -85,7 +86,8 @@ def analyse(phantom: Phantom, bones: Volume) -> tuple[Volume, tuple[BoneMeasurem
     assessable, _ = assess(pair, bones, site)
     probability = detect(pair, bones, site)
     found = find_lesions(probability, pair, bones, assessable, site)
-    rows = measure("phantom", pair, bones, assessable, probability, found, site)
+    reasons = unmeasurable(pair, bones, assessable, found)
+    rows = measure("phantom", pair, bones, assessable, found, site, reasons)
     return found.edema, rows, time.perf_counter() - start
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bmepipe.analysis.lesions import Found
 from bmepipe.analysis.marrow import Marrow
-from bmepipe.analysis.measurable import unmeasurable
 from bmepipe.analysis.reference import Reference, present_labels
 from bmepipe.result import BoneMeasurement
 from bmepipe.site import Bone, Site
@@ -20,9 +21,9 @@ def measure(
     pair: Pair,
     bones: Volume,
     assessable: Volume,
-    probability: Volume,
     found: Found,
     site: Site,
+    reasons: Mapping[int, str],
 ) -> tuple[BoneMeasurement, ...]:
     """Return one row for each bone of the site that occurs in the label map, by label.
 
@@ -32,12 +33,12 @@ def measure(
     pair : Pair
     bones : Volume of uint8
     assessable : Volume of bool
-    probability : Volume of float32
     found : Found
     site : Site
+    reasons : mapping of int to str
+        Why bones cannot be measured, by label, as `measurable.unmeasurable` tells.
     """
     rows = []
-    reasons = unmeasurable(pair, bones, assessable, found)
     for label in present_labels(bones):
         bone = site.bone(label)
         mask = bones.data == label

@@ -108,7 +108,7 @@ BONE_HEADINGS = (
     heading(BoneMeasurement, "bone_ml"),
     heading(BoneMeasurement, "edema_ml"),
     "Low to high (mL)",
-    "Of marrow (%)",
+    "Of judged bone (%)",
     heading(BoneMeasurement, "assessable_percent"),
     "Lesions",
     "Largest (mL)",

@@ -57,7 +57,7 @@ def test_a_lesion_of_a_bone_that_is_not_measured_is_a_rejected_candidate(scene, 
     assert set(np.unique(made.bones.data[left.edema.data])) == {2}
     assert left.rejected[-1].bone == "femur"
     assert "not measured: too little marrow" in left.rejected[-1].rejected_as
-    rows = measure("one", made.pair, made.bones, everywhere, rule, left, knee)
+    rows = measure("one", made.pair, made.bones, everywhere, left, knee, reasons)
     assert rows[0].edema_ml is None
     assert rows[1].edema_ml == pytest.approx(lesion.lesion_ml)
 

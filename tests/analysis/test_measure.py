@@ -5,6 +5,7 @@ import pytest
 
 from bmepipe.analysis.contrast import detect
 from bmepipe.analysis.lesions import find_lesions
+from bmepipe.analysis.measurable import unmeasurable
 from bmepipe.analysis.measure import measure
 from bmepipe.study import Pair, SequenceClass
 from bmepipe.volume import Volume
@@ -15,7 +16,8 @@ def rows_of(made, knee, assessable=None):
         assessable = Volume(made.bones.data > 0, made.bones.grid)
     probability = detect(made.pair, made.bones, knee)
     found = find_lesions(probability, made.pair, made.bones, assessable, knee)
-    return measure("one", made.pair, made.bones, assessable, probability, found, knee)
+    reasons = unmeasurable(made.pair, made.bones, assessable, found)
+    return measure("one", made.pair, made.bones, assessable, found, knee, reasons)
 
 
 def test_a_row_per_bone_with_volumes_in_ml(scene, knee):
