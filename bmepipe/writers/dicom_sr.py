@@ -35,7 +35,7 @@ PRIVATE_SCHEME = "99BMEPIPE"
 
 # Concepts for which no standard code is known here: column of BoneMeasurement to value, meaning.
 PRIVATE_CODES = {
-    "edema_percent": ("EDEMA_PERCENT", "Edema as percentage of assessable marrow"),
+    "edema_percent": ("EDEMA_PERCENT", "Edema as percentage of assessable bone"),
     "assessable_percent": ("ASSESSED_PERCENT", "Percentage of the marrow that could be assessed"),
     "lesion_count": ("LESION_COUNT", "Number of edema lesions"),
     "t1_ratio": ("T1_RATIO", "T1 signal of edema to normal marrow"),
