@@ -13,10 +13,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bmepipe.models.edema_input import PIXEL_MM
+from bmepipe.models.edema_input import PIXEL_MM, in_plane_depth_mm
 from bmepipe.training.edema_patch import Floats, Patch, smooth_noise
 
 SLICE_MM = 3.5  # of the phantoms, on average
+# Of 232 lesions of knees 81 to 92 % touched the surface, their median depth was 4.2 mm.
+SURFACE_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Paint:
     """What a painted structure looks like: ranges of ratio to normal marrow, and of size.
 
     `radius_mm` of the smallest axis, `stretch` of the longest against it, `edge_mm` of the border,
-    `noisy` how far noise moves the border against the radius.
+    `noisy` how far noise moves the border against the radius, `at_surface` the share of those
+    whose middle lies within `SURFACE_MM` of the bone's outline.
     """
 
     t2fs: tuple[float, float]
@@ -35,6 +38,7 @@ class Paint:
     noisy: float = 0.3
     is_edema: bool = False
     weight: float = 1.0
+    at_surface: float = 0.0
 
 
 PAINTS: Mapping[str, Paint] = MappingProxyType(
@@ -43,16 +47,35 @@ PAINTS: Mapping[str, Paint] = MappingProxyType(
             (1.35, 5.0), (0.5, 1.0), (2.0, 12.0), (1.0, 3.0), (0.5, 2.0), is_edema=True, weight=4.0
         ),
         "small edema": Paint(
-            (1.5, 4.0), (0.5, 1.0), (1.2, 3.0), (1.0, 2.5), (0.4, 1.0), is_edema=True, weight=2.0
+            (1.5, 5.0),
+            (0.5, 1.0),
+            (1.2, 4.0),
+            (1.0, 2.5),
+            (0.4, 1.0),
+            is_edema=True,
+            weight=5.0,
+            at_surface=0.85,
         ),
-        "vessel": Paint((1.8, 7.0), (0.3, 0.9), (0.5, 1.3), (6.0, 16.0), (0.3, 0.6), 0.0),
-        "cyst": Paint((4.0, 12.0), (0.25, 0.5), (1.2, 4.0), (1.0, 1.3), (0.2, 0.4), 0.0),
-        "haemangioma": Paint((1.5, 4.0), (1.05, 1.4), (2.0, 6.0), (1.0, 1.5), (0.4, 0.8)),
+        "vessel": Paint(
+            (1.8, 7.0), (0.3, 0.9), (0.5, 1.3), (6.0, 16.0), (0.3, 0.6), 0.0, weight=2.0
+        ),
+        # A nerve root or a vein of the sacrum that an outline takes in: it runs through the slices.
+        "root": Paint(
+            (1.6, 5.0), (0.4, 0.95), (1.2, 2.6), (5.0, 12.0), (0.4, 0.8), 0.0, weight=1.5
+        ),
+        "cyst": Paint(
+            (4.0, 12.0), (0.25, 0.5), (1.2, 4.0), (1.0, 1.3), (0.2, 0.4), 0.0, weight=1.5
+        ),
+        "haemangioma": Paint(
+            (1.5, 4.0), (1.05, 1.4), (2.0, 6.0), (1.0, 1.5), (0.4, 0.8), weight=1.5
+        ),
         "red marrow": Paint((0.9, 1.35), (0.6, 0.85), (2.5, 8.0), (1.0, 2.5), (0.8, 2.0)),
         "fat": Paint((0.7, 1.0), (1.05, 1.3), (2.5, 8.0), (1.0, 2.0), (0.5, 1.5)),
         "sclerosis": Paint((0.2, 0.7), (0.15, 0.5), (1.5, 5.0), (1.5, 3.0), (0.4, 1.0)),
         "streak": Paint((1.1, 1.7), (0.65, 0.95), (0.7, 1.4), (8.0, 14.0), (0.4, 0.8)),
-        "growth plate": Paint((1.8, 5.0), (0.3, 0.6), (0.5, 1.2), (20.0, 30.0), (0.3, 0.6), 0.5),
+        "growth plate": Paint(
+            (1.8, 5.0), (0.3, 0.6), (0.5, 1.2), (20.0, 30.0), (0.3, 0.6), 0.5, weight=2.0
+        ),
     }
 )
 
@@ -69,9 +92,12 @@ def paint(patch: Patch, rng: np.random.Generator) -> Patch:
 
 def painted(patch: Patch, kind: Paint, rng: np.random.Generator) -> Patch:
     """Return the patch with one structure of a kind; as it is where there is no bone."""
-    places = np.argwhere(patch.bones[len(patch.bones) // 2])
-    if not len(places):
+    bone = patch.bones[len(patch.bones) // 2]
+    if not bone.any():
         return patch
+    if rng.random() < kind.at_surface:
+        bone = bone & (in_plane_depth_mm(bone[None])[0] < SURFACE_MM)
+    places = np.argwhere(bone)
     centre = places[int(rng.integers(len(places)))]
     amount = shape(centre, kind, patch.bones.shape, rng) * rng.uniform(0.75, 1.0)
     amount *= np.clip(1 + rng.uniform(0, 0.3) * smooth_noise(amount.shape[1:], 3, rng), 0.3, 1.3)

@@ -20,14 +20,25 @@ class Patch:
     ----------
     t2fs, t1 : ndarray of float32, shape (slices, rows, columns)
     bones : ndarray of bool, same shape
-    edema, weight : ndarray of float32, shape (rows, columns)
+    edema : ndarray of float32, shape (rows, columns)
+    failed : ndarray of bool, shape (rows, columns)
+        Where fat suppression failed.
     """
 
     t2fs: Floats
     t1: Floats
     bones: NDArray[np.bool_]
     edema: Floats
-    weight: Floats
+    failed: NDArray[np.bool_]
+
+    @property
+    def weight(self) -> Floats:
+        """How much each pixel of the middle slice is taught.
+
+        Edema under failed suppression cannot be seen; normal marrow there must not be called edema.
+        """
+        unseen = np.where(self.edema > 0.1, 0, 0.5)
+        return np.where(self.failed, unseen, 1).astype(np.float32)
 
 
 def smooth_noise(shape: tuple[int, ...], scale_pixels: float, rng: np.random.Generator) -> Floats:

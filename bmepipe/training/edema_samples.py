@@ -157,11 +157,8 @@ def cut_patch(example: Loaded, with_t1: bool, rng: np.random.Generator) -> Patch
     smooth = _sampled(signals.astype(np.float32), flat, "bilinear")
     hard = _sampled(masks.astype(np.float32), flat, "nearest") > 0.5
     t2fs, t1, edema = smooth[:SLICES], smooth[SLICES:-1], smooth[-1]
-    failed = hard[-1]
-    # Edema under failed suppression cannot be seen; normal marrow there must not be called edema.
-    weight = np.where(failed, np.where(edema > 0.1, 0, 0.5), 1).astype(np.float32)
     gone = ~there[:, None, None]
-    return Patch(np.where(gone, 0, t2fs), np.where(gone, 0, t1), hard[:-1] & ~gone, edema, weight)
+    return Patch(np.where(gone, 0, t2fs), np.where(gone, 0, t1), hard[:-1] & ~gone, edema, hard[-1])
 
 
 def _affine(centre: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
