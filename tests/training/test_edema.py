@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 
 from bmepipe.errors import BadSettings
 from bmepipe.models.edema import load_edema_model
-from bmepipe.models.edema_input import Scene, in_plane_depth_mm
+from bmepipe.models.edema_input import Scene
 from bmepipe.models.edema_network import CHANNELS, SLICES
 from bmepipe.phantom.tissue import Technique
 from bmepipe.study import SequenceClass
 from bmepipe.training.edema_export import EdemaCard, calibrate, export_edema
-from bmepipe.training.edema_painting import PAINTS, SURFACE_MM, paint, painted
+from bmepipe.training.edema_painting import PAINTS, paint, painted
 from bmepipe.training.edema_patch import Patch, smooth_noise
 from bmepipe.training.edema_phantoms import (
     Example,
@@ -177,17 +177,6 @@ def test_edema_painted_where_suppression_failed_is_not_taught() -> None:
     assert not made.weight[seen & failed].any()
     assert np.unique(made.weight[~seen & failed]).tolist() == [0.5]
     assert np.unique(made.weight[~failed]).tolist() == [1]
-
-
-def test_small_edema_is_painted_near_the_surface_mostly() -> None:
-    rng = np.random.default_rng(8)
-    depth = in_plane_depth_mm(patch().bones[:1])[0]
-    middles = []
-    while len(middles) < 40:
-        edema = painted(patch(), PAINTS["small edema"], rng).edema
-        if edema.max() > 0.5:
-            middles.append(np.median(depth[edema > 0.5]))
-    assert np.mean(np.array(middles) < SURFACE_MM + 1) > 0.7
 
 
 def test_nothing_is_painted_without_bone() -> None:
