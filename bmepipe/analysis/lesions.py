@@ -50,9 +50,6 @@ from bmepipe.volume import Grid, Volume
 # best is a little above the half because a Gaussian mean stays below the core.
 STEP_SHARES = (0.7, 0.55, 0.4)
 UNSURE_MM = 1.0  # by which the largest drawing of faint edema is wider
-# Of the least volume of a candidate: its own border lies within the threshold that found it. Of 18
-# lesions painted into a spine four were found with 111 to 147 mm3 and lost with 78 to 97.
-LEFT_SHARE = 0.6
 FADED = "faint: nothing is left within its border"
 
 
@@ -128,9 +125,8 @@ def find_lesions(
     candidates = bright_candidates(probability, second, bright, pair, assessable, marrow)
     kept, rejected = sifted(candidates, partial(judge, core=False), bones.grid)
     least_mm2 = DOT_MM2 if joint_mm is None else 0.0
-    left_mm3 = LEFT_SHARE * rule.min_lesion_mm3
     low, edema, high = _drawings(
-        kept, left_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
+        kept, rule.min_lesion_mm3, least_mm2, probability, bones, assessable, marrow, depth, site
     )
     edema = without_faint_specks(edema, probability.data, bones.grid)
     # The cut parts what ran together, and a faint skirt no longer hides what a core looks like.
@@ -141,7 +137,7 @@ def find_lesions(
         # The lesion may be only what both see of it, or all that either sees there.
         likely = (second.data >= EDGE) & (bones.data > 0) & assessable.data
         low, high = low & likely, high | parts_touching(likely | edema, edema)
-        edema = without_specks(edema, left_mm3, least_mm2, bones.grid)
+        edema = without_specks(edema, rule.min_lesion_mm3, least_mm2, bones.grid)
     edema = without_splinters(edema, kept, bones.grid)
     rejected += more
     faint, wide = _faint_at_joint(

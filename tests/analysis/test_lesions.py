@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from bmepipe.analysis.candidates import (
     Candidate,
@@ -382,18 +381,6 @@ def test_a_candidate_of_which_nothing_is_left_has_a_row(scene, knee, monkeypatch
     found = found_in(scene(), knee)
     assert not found.lesions
     assert [row.rejected_as for row in found.rejected] == [FADED]
-
-
-@pytest.mark.parametrize(("least", "lesions"), [(1.0, 1), (1.2, 1), (2.5, 0)])
-def test_a_lesion_smaller_within_its_border_than_the_candidate_stays(scene, knee, least, lesions):
-    """The least volume is the candidate's; its own border lies within the threshold."""
-    made = scene(lesions=(((20, 28, 7), 4.5),))
-    soft = ndimage.gaussian_filter(made.pair.t2fs.data, (1.5, 1.7, 0.4))
-    made = replace(made, pair=replace(made.pair, t2fs=made.pair.t2fs.with_data(soft)))
-    (usual,) = found_in(made, knee).lesions
-    rule = replace(knee.rules["PD-FS"], min_lesion_mm3=least * 1000 * usual.lesion_ml)
-    site = replace(knee, rules={**knee.rules, "PD-FS": rule})
-    assert len(found_in(made, site).lesions) == lesions
 
 
 def test_mild_edema_that_the_network_is_sure_of_is_a_lesion(scene, knee):
